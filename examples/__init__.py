@@ -1,0 +1,1 @@
+"""Apps made of the kit's blocks."""

@@ -1,0 +1,1 @@
+"""A shop: the whole kit in one app. `python dev.py run` serves it."""

@@ -1,0 +1,16 @@
+from pydantic import Field
+
+from fastapi_kit.settings import AppSettings, DatabaseUrl, SecretUrl
+
+
+class Settings(AppSettings, env_prefix="SHOP_"):
+    project_name: str = Field("The shop", description="Name of the service, shown in its docs.")
+    version: str = Field("1.0.0", description="Version of the service, shown in its docs.")
+    database_url: DatabaseUrl = Field(
+        SecretUrl("sqlite+aiosqlite:///./shop.db"), description="SQLite or PostgreSQL."
+    )
+
+    @property
+    def has_demo_data(self) -> bool:
+        """Demo users have a password that everyone knows: never outside of development."""
+        return self.environment in ("development", "test")

@@ -1,0 +1,77 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, status
+
+from examples.shop.users.models import Role, User
+from examples.shop.users.schemas import PasswordChange, Profile, Registration, UserOut
+from fastapi_kit import (
+    Auth,
+    ConflictError,
+    SessionDep,
+    error_responses,
+)
+from fastapi_kit.auth import RefreshTokens, end_every_session
+from fastapi_kit.errors import ForbiddenError
+
+
+class EmailTaken(ConflictError):  # noqa: N818  # named for what happened, as its type is
+    """Someone has registered with this e-mail address."""
+
+    type = "/problems/email-taken"
+    title = "E-mail already registered"
+
+
+class WrongPassword(ForbiddenError):  # noqa: N818
+    """The current password was given wrongly."""
+
+    type = "/problems/wrong-password"
+    title = "Wrong password"
+
+
+def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
+    CurrentUser = Annotated[User, Depends(auth.current_user)]  # noqa: N806  # a type
+    router = APIRouter(tags=["users"])
+
+    @router.post(
+        "/auth/register", status_code=status.HTTP_201_CREATED, responses=error_responses(EmailTaken)
+    )
+    async def register(data: Registration, session: SessionDep) -> UserOut:
+        """Open an account, as a viewer."""
+        password_hash = await auth.hasher.hash(data.password.get_secret_value())
+        user = User(name=data.name, email=data.email, password_hash=password_hash, role=Role.VIEWER)
+        session.add(user)
+        await session.flush()  # a taken address becomes EmailTaken here, by database_errors
+        return UserOut.model_validate(user)
+
+    @router.get("/users/me")
+    async def read_me(user: CurrentUser) -> UserOut:
+        """Who I am."""
+        return UserOut.model_validate(user)
+
+    @router.patch("/users/me")
+    async def change_me(data: Profile, user: CurrentUser, session: SessionDep) -> UserOut:
+        """Change what is mine to change."""
+        mine = await session.get_one(User, user.id)  # `user` was loaded by another session
+        if data.name is not None:
+            mine.name = data.name
+        await session.flush()
+        return UserOut.model_validate(mine)
+
+    @router.put(
+        "/users/me/password",
+        status_code=status.HTTP_204_NO_CONTENT,
+        responses=error_responses(WrongPassword),
+    )
+    async def change_password(data: PasswordChange, user: CurrentUser, session: SessionDep) -> None:
+        """Change my password, and log me out everywhere."""
+        current = data.current_password.get_secret_value()
+        if not await auth.hasher.verify(current, user.password_hash):
+            raise WrongPassword
+        password_hash = await auth.hasher.hash(data.new_password.get_secret_value())
+        mine = await session.get_one(User, user.id)
+        mine.password_hash = password_hash
+        # Stored first, so that nobody logs in with the old one in between.
+        await session.commit()
+        await end_every_session(auth, refresh, str(user.id))
+
+    return router

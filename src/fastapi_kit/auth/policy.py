@@ -1,0 +1,71 @@
+"""What tokens must say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fastapi_kit.auth.principal import is_subject
+from fastapi_kit.errors import ConfigurationError
+
+__all__ = ["MAX_LEEWAY", "MAX_TTL", "TokenPolicy", "ttl_fault", "utc_now"]
+
+MIN_TTL = timedelta(seconds=1)
+MAX_TTL = timedelta(days=366)
+MAX_LEEWAY = timedelta(minutes=5)
+
+
+def utc_now() -> datetime:
+    """This moment, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPolicy:
+    """What access tokens say, for the one who issues them and for the ones who verify them.
+
+    Args:
+        issuer: ``iss`` (RFC 7519 section 4.1.1), compared as it stands: who issues the tokens,
+            usually a URL. Give each service that shares a key its own.
+        audience: ``aud`` (RFC 7519 section 4.1.3): who the tokens are for; ``None`` means the
+            issuer. A verified token may name others beside it.
+        access_ttl: How long an access token lives, from a second to 366 days.
+        leeway: How late ``exp`` and how early ``nbf`` may be, at most five minutes, for hosts
+            whose clocks differ. A token's ``iat`` may be a minute ahead in any case.
+        clock: Tells the time, aware; tests give their own.
+
+    Raises:
+        ConfigurationError: A name is no string of 1 to 255 printable characters, a duration is out
+            of range, or the clock is naive.
+    """
+
+    issuer: str
+    audience: str | None = None
+    access_ttl: timedelta = timedelta(minutes=30)
+    leeway: timedelta = timedelta(0)
+    clock: Callable[[], datetime] = utc_now
+
+    def __post_init__(self) -> None:
+        for name, value in (("issuer", self.issuer), ("audience", self.accepted_audience)):
+            if not is_subject(value):
+                raise ConfigurationError(
+                    f"{name}={value!r} is not a string of 1 to 255 printable characters"
+                )
+        if fault := ttl_fault(self.access_ttl):
+            raise ConfigurationError(f"access_{fault}")
+        if not timedelta(0) <= self.leeway <= MAX_LEEWAY:
+            raise ConfigurationError(f"leeway={self.leeway} is not from 0 to {MAX_LEEWAY}")
+        if self.clock().tzinfo is None:
+            raise ConfigurationError("clock() gives a naive datetime; give datetime.now(UTC)")
+
+    @property
+    def accepted_audience(self) -> str:
+        """The audience that a token must name."""
+        return self.issuer if self.audience is None else self.audience
+
+
+def ttl_fault(ttl: timedelta) -> str | None:
+    """What is wrong with a token's lifetime, or ``None``."""
+    # A lifetime of 0 is a mistake, never "for ever"; so is one beyond a year.
+    if MIN_TTL <= ttl <= MAX_TTL:
+        return None
+    return f"ttl={ttl} is not from {MIN_TTL} to {MAX_TTL}"

@@ -1,0 +1,175 @@
+"""The places in the stack that exception handlers do not reach."""
+
+from http import HTTPStatus
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from fastapi_kit.errors.exceptions import phrase
+from fastapi_kit.errors.problem import ProblemResponse, problem
+from fastapi_kit.errors.strict_json import strictly
+from fastapi_kit.logs.configure import answered_instead
+from fastapi_kit.logs.context import context_of
+
+# Starlette's body limit and trusted hosts answer by themselves, in plain text.
+_PLAIN_TEXTS = {
+    413: (b"Content Too Large", "The request's body is too large."),
+    400: (b"Invalid host header", "The Host header names no host of this service."),
+}
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_POLICY_VIOLATION, _INTERNAL_ERROR = 1008, 1011  # RFC 6455 section 7.4.1
+
+
+class Handlers(Protocol):
+    """What the layers need of an app's exception handlers."""
+
+    base_url: str | None
+
+    def settle(self, connection: HTTPConnection, error: Exception, /) -> tuple[Response, bool]:
+        """The answer to an exception, and whether that settles it; if not, it is raised again."""
+        ...
+
+
+class OutermostLayer:
+    """Turns the plain-text errors of Starlette's own middlewares into problems.
+
+    Lies outside of every other middleware, because they answer without calling further in. For
+    the same reason it sees to what a WebSocket raises: Starlette's error middleware lets that pass.
+    """
+
+    def __init__(self, app: ASGIApp, *, handlers: Handlers) -> None:
+        self.app = app
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI)."""
+        if scope["type"] == "http":
+            await self._http(scope, strictly(scope, receive), send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: Message | None = None
+
+        async def send_problem(message: Message) -> None:
+            nonlocal held
+            if message["type"] in _STARTS and message["status"] in _PLAIN_TEXTS:
+                if _is_plain_text(message):
+                    held = message
+                    return
+            elif held is not None:
+                start, held = held, None
+                answer = self._in_place_of(scope, start, message)
+                if answer is not None:
+                    await answer(scope, receive, send)
+                    return
+                await send(start)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_problem)
+        except Exception as error:
+            if context_of(scope).answered is not error:
+                raise
+
+    def _in_place_of(self, scope: Scope, start: Message, body: Message) -> Response | None:
+        expected, detail = _PLAIN_TEXTS[start["status"]]
+        if body.get("body") != expected:
+            return None
+        content = problem(scope, start["status"], detail=detail, base_url=self._handlers.base_url)
+        response = ProblemResponse(content, start["status"], context_of(scope).id_headers())
+        added = {name for name, _ in response.raw_headers}
+        kept = [pair for pair in start.get("headers", ()) if pair[0] not in added]
+        response.raw_headers += kept
+        return response
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = context_of(scope)
+
+        async def receive_and_note() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                context.socket = "closed"
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                context.socket = "open"
+            elif message["type"] != "websocket.send":
+                answered_instead.set(message["type"] in _STARTS or answered_instead.get())
+                context.socket = "closed"
+            await send(message)
+
+        try:
+            await self._http(scope, receive_and_note, send_and_note)
+        except WebSocketDisconnect:
+            return  # the client has gone, which is how most WebSockets end
+        except Exception as error:
+            response, settled = self._handlers.settle(HTTPConnection(scope), error)
+            if settled or context.socket == "open" or _takes_answers(scope):
+                await refuse(scope, receive_and_note, send_and_note, response)
+            if not settled:
+                raise
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+    """Tell a WebSocket's client: by an HTTP answer before the handshake, by a close after it."""
+    socket = context_of(scope).socket
+    if socket == "connecting" and _takes_answers(scope):
+        await response(scope, receive, send)
+    elif socket != "closed":
+        status = response.status_code
+        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        code = _INTERNAL_ERROR if failed else _POLICY_VIOLATION
+        reason = f"{status} {phrase(status)}"
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def _takes_answers(scope: Scope) -> bool:
+    """Whether the server has ASGI's extension for HTTP answers in place of a handshake."""
+    return "websocket.http.response" in (scope.get("extensions") or {})
+
+
+def _is_plain_text(message: Message) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/plain")
+        for name, value in message.get("headers", ())
+    )
+
+
+class UnhandledErrorLayer:
+    """Answers an unhandled exception inside of CORS, and raises it again.
+
+    Starlette's own answer to it is sent outside of all middlewares: without the CORS headers, a
+    browser tells its script of a network error instead of a 500.
+    """
+
+    def __init__(self, app: ASGIApp, *, handlers: Handlers) -> None:
+        self.app = app
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except Exception as error:
+            response, settled = self._handlers.settle(HTTPConnection(scope), error)
+            if not started:
+                await response(scope, receive, send)
+            if started or not settled:
+                raise

@@ -1,0 +1,257 @@
+"""Log records as lines: one valid line whatever the record holds."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from math import floor
+from typing import Any, Literal, cast, get_args
+
+from fastapi_kit._json import describe, plain, text
+from fastapi_kit._misuse import ConfigurationError, MissingExtraError
+from fastapi_kit.logs.context import current
+from fastapi_kit.logs.redaction import loggable, redact_text
+
+try:
+    import orjson
+except ImportError:  # pragma: no cover  # the extra `fast` is optional
+    orjson = None  # type: ignore[assignment]
+
+Encoder = Literal["orjson", "json"]
+
+# What the standard library sets; everything else on a record came by `extra=`.
+_STANDARD = frozenset(
+    {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"}
+)
+_OWN = frozenset({"timestamp", "level", "logger", "message", "request_id"})
+ACCESS_LOGGER = "fastapi_kit.access"
+ACCESS_FIELDS = "http_access"
+"""The attribute under which a record of that logger carries its fields, as a dict."""
+
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+# Control characters forge lines and drive terminals (CWE-117); JSON escapes them by itself.
+_ESCAPES = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        # Separators of lines and paragraphs; what reverses the direction of writing.
+        *(0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)),
+    )
+} | {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+class _Clock:
+    """Formats times as RFC 3339 in UTC; the part down to the second is made once a second."""
+
+    def __init__(self) -> None:
+        # One attribute, so that threads never see halves of two.
+        self._made: tuple[int | None, str] = (None, "")
+
+    def __call__(self, created: float) -> str:
+        try:
+            return self._format(created)
+        except (TypeError, ValueError, OverflowError, OSError):  # no time, or none of this era
+            return self._format(time.time())
+
+    def _format(self, created: float) -> str:
+        second = floor(created)
+        known, prefix = self._made
+        if second != known:
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._made = (second, prefix)
+        return f"{prefix}.{int(created * 1000) % 1000:03d}Z"
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The record's message, even where its arguments do not fit or cannot be printed."""
+    try:
+        message: Any = record.getMessage()
+    except Exception:  # noqa: BLE001  # bad arguments and foreign __str__ may raise anything
+        message = f"{describe(record.msg)} % {describe(record.args)}"
+    return redact_text(text(message) if isinstance(message, str) else describe(message))
+
+
+def stack_of(record: logging.LogRecord) -> str | None:
+    """The record's traceback or stack as text, if it has one."""
+    parts: list[str] = []
+    error = _error_of(record)
+    if error is not None:
+        try:
+            parts.append("".join(traceback.format_exception(error)).rstrip())
+        except Exception:  # noqa: BLE001  # an exception's own attributes may raise anything
+            parts.append(f"<unprintable {type(error).__name__}>")
+    elif record.exc_text:
+        parts.append(str(record.exc_text))
+    if record.stack_info:
+        parts.append(str(record.stack_info))
+    return redact_text(text("\n".join(parts))) if parts else None
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    found: Any = record.exc_info  # declared a tuple; whoever makes records may do otherwise
+    if isinstance(found, tuple):
+        found = cast("tuple[object, ...]", found)[1:2]
+        found = found[0] if found else None
+    return found if isinstance(found, BaseException) else None
+
+
+def _access_fields(record: logging.LogRecord) -> dict[str, Any] | None:
+    fields: dict[str, Any] | None = record.__dict__.get(ACCESS_FIELDS)
+    return fields if record.name == ACCESS_LOGGER else None
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields of the record and of its request."""
+    context = current.get()
+    fields: dict[str, Any] = dict(context.fields) if context is not None else {}
+    access = _access_fields(record)
+    if access is not None:
+        fields.update(access)
+        return fields
+    extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+    if extra:
+        fields.update(loggable(extra))
+    return fields
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats each record as one JSON object on one line of ASCII.
+
+    ``timestamp``, ``level``, ``logger``, ``message``, ``request_id``, then the fields given by
+    ``extra=`` and `add_log_fields`, and ``exception.type``, ``exception.stacktrace`` where there is
+    one. A field with the name of a standard one appears as ``extra.<name>``.
+
+    Args:
+        encoder: ``"json"`` for the standard library's; ``"orjson"`` for the faster one of the extra
+            ``fast``; ``None`` for orjson where it is installed. They give equal objects.
+
+    Raises:
+        ConfigurationError: The encoder is none of these.
+        MissingExtraError: orjson is asked for and not installed.
+    """
+
+    def __init__(self, *, encoder: Encoder | None = None) -> None:
+        super().__init__()
+        self._time = _Clock()
+        self._encode = _encode if encoder is None else _encoder(encoder)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a line break."""
+        try:
+            return self._encode(self._line(record))
+        except Exception as error:  # noqa: BLE001  # a line that says little beats a lost one
+            return self._encode(
+                {
+                    "timestamp": self._time(time.time()),
+                    "level": "ERROR",
+                    "logger": __name__,
+                    "message": _unformatted(error),
+                }
+            )
+
+    def _line(self, record: logging.LogRecord) -> dict[str, Any]:
+        context = current.get()
+        access = _access_fields(record)
+        line: dict[str, Any] = {
+            "timestamp": self._time(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        if access is not None:
+            # Made by us of clean values, a few thousand times a second: nothing to look for.
+            line["message"] = record.msg
+            if context is not None:
+                if context.request_id is not None:
+                    line["request_id"] = context.request_id
+                if context.fields:
+                    _add(line, dict(context.fields))
+            line.update(access)
+            return line
+        line = {key: loggable(value) for key, value in line.items()}
+        line["message"] = message_of(record)
+        if context is not None and context.request_id is not None:
+            line["request_id"] = context.request_id
+        _add(line, fields_of(record))
+        error = _error_of(record)
+        if error is not None:
+            line["exception.type"] = type(error).__qualname__
+        stack = stack_of(record)
+        if stack is not None:
+            line["exception.stacktrace"] = stack
+        return line
+
+
+def _add(line: dict[str, Any], fields: dict[str, Any]) -> None:
+    for key, value in fields.items():
+        line[f"extra.{key}" if key in _OWN else key] = value
+
+
+def _unformatted(error: Exception) -> str:
+    return f"A log record could not be formatted: {type(error).__qualname__}"
+
+
+def _encode_fast(line: dict[str, Any]) -> str:
+    try:
+        encoded = orjson.dumps(line)  # pyright: ignore[reportOptionalMemberAccess]  # chosen if there
+    except TypeError:
+        return _encode_standard(line)
+    # ASCII stays whole on any stream, and holds no separator that splits lines (U+2028, U+0085).
+    return encoded.decode() if encoded.isascii() else _encode_standard(line)
+
+
+def _encode_standard(line: dict[str, Any]) -> str:
+    try:
+        encoded = _to_json(line)
+    except (TypeError, ValueError, RecursionError):
+        return _to_json(plain(line))
+    # Lone surrogates are escaped too, but strict parsers refuse them.
+    return _to_json(plain(line)) if "\\ud" in encoded else encoded
+
+
+_encode: Callable[[dict[str, Any]], str] = (
+    _encode_standard if orjson is None else _encode_fast  # pragma: no branch
+)
+
+
+def _encoder(name: Encoder) -> Callable[[dict[str, Any]], str]:
+    if name not in get_args(Encoder):
+        raise ConfigurationError(f"encoder={name!r} is not one of 'orjson', 'json'")
+    if name == "orjson" and orjson is None:  # pragma: no cover  # the extra is there in tests
+        raise MissingExtraError("encoder='orjson'", package="orjson", extra="fast")
+    return _encode_fast if name == "orjson" else _encode_standard
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Formats records for a person at a terminal: one line, then the traceback indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a line break at its end."""
+        try:
+            return self._lines(record)
+        except Exception as error:  # noqa: BLE001  # a line that says little beats a lost one
+            return f"{_local_time(time.time())} ERROR    {__name__}: {_unformatted(error)}"
+
+    def _lines(self, record: logging.LogRecord) -> str:
+        moment = _local_time(record.created)
+        level, name = str(loggable(record.levelname)), loggable(record.name)
+        parts = [f"{moment} {level:<8} {name}: {message_of(record)}"]
+        context = current.get()
+        if context is not None and context.request_id is not None:
+            parts.append(f"request_id={context.request_id}")
+        parts += [f"{key}={value}" for key, value in fields_of(record).items()]
+        line = text("  ".join(parts)).translate(_ESCAPES)
+        stack = stack_of(record)
+        if stack is None:
+            return line
+        rest = (part.translate(_ESCAPES) for part in stack.splitlines())
+        return "\n    ".join([line, *rest])
+
+
+def _local_time(seconds: float) -> str:
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(seconds))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "--:--:--"

@@ -1,0 +1,299 @@
+"""One log line for each request, in OpenTelemetry's names."""
+
+import logging
+import os
+import re
+import time
+import traceback
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from opentelemetry.trace import INVALID_SPAN, get_current_span
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from fastapi_kit._asgi import RouteTemplates, header, refuse_inside, refuse_twice, route_path
+from fastapi_kit._misuse import ConfigurationError
+from fastapi_kit.logs.configure import silence_uvicorn_access
+from fastapi_kit.logs.context import RequestContext, context_of, current
+from fastapi_kit.logs.formats import ACCESS_FIELDS, ACCESS_LOGGER
+from fastapi_kit.logs.redaction import redact_query, redact_text
+from fastapi_kit.middleware.request_id import RequestIdMiddleware
+
+_logger: logging.Logger = logging.getLogger(ACCESS_LOGGER)
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-"
+).match
+# RFC 6455 section 7.4.1: a normal close, one because a page was left, one without a code.
+_NO_STATUS = 1005
+_ORDERLY = frozenset({1000, 1001, _NO_STATUS})
+_GONE = (ClientDisconnect, WebSocketDisconnect)
+_PREFIX = {
+    "http.response.start": "http",
+    "websocket.http.response.start": "http",
+    "http.response.body": "body",
+    "websocket.http.response.body": "body",
+    "http.response.pathsend": "body",
+    "websocket.accept": "accept",
+    "websocket.close": "close",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessLog:
+    """What the access line of a request holds, and which requests have none.
+
+    Attributes:
+        skip: Paths below the app's root path whose requests are not logged unless they fail
+            with a 5xx, such as a probe's ``/livez``.
+        redact_query: Names of further query parameters whose values are secret.
+    """
+
+    skip: Collection[str] = ()
+    redact_query: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        for path in [self.skip] if isinstance(self.skip, str) else self.skip:
+            if isinstance(self.skip, str) or not path.startswith("/"):
+                raise ConfigurationError(
+                    f"skip={self.skip!r} must be a collection of paths that begin with '/', "
+                    "such as {'/livez'}"
+                )
+        if isinstance(self.redact_query, str):
+            raise ConfigurationError(
+                f"redact_query={self.redact_query!r} must be a collection of parameter names, "
+                "such as {'voucher'}"
+            )
+
+
+class AccessLogMiddleware:
+    """Writes one line per HTTP request and per WebSocket to the logger ``fastapi_kit.access``.
+
+    The line is written when the answer's last byte is handed over, before background tasks; it
+    never gets lost and never raises. uvicorn's own access line is silenced. Fields are
+    ``http.request.method``, ``url.path``, ``url.query`` (redacted), ``http.route``,
+    ``http.response.status_code``, ``client.address``, ``duration_ms``, ``error.type``, ``trace_id``
+    and ``span_id``, and whatever `fastapi_kit.logs.add_log_fields` added.
+
+    Args:
+        app: The ASGI app inside.
+        options: What to skip and to redact; ``None`` means the defaults of `AccessLog`.
+
+    Raises:
+        ConfigurationError: The stack has two of these, or `RequestIdMiddleware` lies inside.
+    """
+
+    def __init__(self, app: ASGIApp, *, options: AccessLog | None = None) -> None:
+        refuse_twice(self, app)
+        refuse_inside(
+            self,
+            app,
+            refused=RequestIdMiddleware,
+            remedy="access lines would carry no request id; add RequestIdMiddleware after "
+            "AccessLogMiddleware (what is added last lies outermost)",
+        )
+        options = AccessLog() if options is None else options
+        silence_uvicorn_access()
+        self.app = app
+        self.skip: frozenset[str] = frozenset(options.skip)
+        self.redact: frozenset[str] = frozenset(name.lower() for name in options.redact_query)
+        self.templates: RouteTemplates = RouteTemplates()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI)."""
+        if scope["type"] not in ("http", "websocket") or not _logger.isEnabledFor(logging.INFO):
+            await self.app(scope, receive, send)
+            return
+        context = context_of(scope)
+        if context.access_logged:  # by the app that this one is mounted in
+            await self.app(scope, receive, send)
+            return
+        context.access_logged = True
+        exchange = _Exchange(self, scope, receive, send, context)
+        token = current.set(context)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.fail(error)
+            raise
+        finally:
+            exchange.finish()
+            current.reset(token)
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """What is seen of one request and its answer."""
+
+    log: AccessLogMiddleware
+    scope: Scope
+    receive_: Receive
+    send_: Send
+    context: RequestContext
+    path: str = field(init=False)
+    app: object = field(init=False)
+    start: float = field(init=False)
+    status: int | None = None
+    close_code: int | None = None
+    answered: bool = False
+    disconnected: bool = False
+    error: BaseException | None = None
+    written: bool = False
+
+    def __post_init__(self) -> None:
+        # Mounts change both on the way in.
+        self.path = route_path(self.scope)
+        self.app = self.scope.get("app") or self.log.app
+        self.start = perf_counter()
+
+    async def receive(self) -> Message:
+        message = await self.receive_()
+        if message["type"] == "http.disconnect":
+            self.disconnected = not self.answered
+        elif message["type"] == "websocket.disconnect" and self.close_code is None:
+            self.close_code = message.get("code", _NO_STATUS)
+            self.disconnected = self.close_code not in _ORDERLY
+        return message
+
+    async def send(self, message: Message) -> None:
+        try:
+            await self.send_(message)
+        except OSError:  # how ASGI servers tell that the client has gone
+            self.disconnected = True
+            raise
+        kind = _PREFIX.get(message["type"])
+        if kind == "http":
+            self.status = message["status"]
+        elif kind == "body":
+            if not message.get("more_body"):
+                self.answered = True
+                self.finish()
+        elif kind == "accept":
+            self.status, self.answered = 101, True
+        elif kind == "close":
+            self.answered = True
+            self.close_code = message.get("code", 1000)
+            if self.status is None:  # refused before the handshake: servers answer 403
+                self.status = 403
+
+    def fail(self, error: BaseException) -> None:
+        """Note what passes on its way to the app's error handlers, or to the server."""
+        if isinstance(error, HTTPException) and self.scope["type"] == "http":
+            if self.status is None:
+                self.status, self.answered = error.status_code, True
+                return
+        elif self.status is None and isinstance(error, Exception) and not isinstance(error, _GONE):
+            self.status = 500
+        self.error = error
+
+    def finish(self) -> None:
+        """Write the line, once."""
+        if self.written:
+            return
+        self.written = True
+        try:
+            skipped = self.path in self.log.skip
+            if not skipped or self.error is not None or (self.status or 0) >= 500:
+                self._write()
+        except Exception:  # noqa: BLE001  # a handler of the logger may raise anything
+            # An answer is worth more than its log line; but say that one was lost.
+            _report_loss()
+
+    def _write(self) -> None:
+        scope = self.scope
+        fields: dict[str, Any] = {
+            "http.request.method": scope.get("method", "WEBSOCKET"),
+            "url.path": self.path if "eyJ" not in self.path else redact_text(self.path),
+        }
+        query = scope.get("query_string")
+        if query:
+            fields["url.query"] = redact_query(str(query, "latin-1"), self.log.redact)
+        route = self._route()
+        if route is not None:
+            fields["http.route"] = route
+        if self.status is not None:
+            fields["http.response.status_code"] = self.status
+        if scope.get("client"):
+            fields["client.address"] = scope["client"][0]
+        if self.close_code is not None:
+            fields["websocket.close_code"] = self.close_code
+        error = self._error_type()
+        if error is not None:
+            fields["error.type"] = error
+        self._add_trace(fields)
+        fields["duration_ms"] = round((perf_counter() - self.start) * 1000, 3)
+        message = f"{fields['http.request.method']} {fields['url.path']} {self.status or '-'}"
+        _emit(message, fields)
+
+    def _route(self) -> str | None:
+        try:
+            return self.log.templates.find(self.scope, self.app, self.path)
+        except Exception:  # noqa: BLE001  # a foreign route class may raise anything
+            return None
+
+    def _error_type(self) -> str | None:
+        error = self.context.error or self.error
+        if self.disconnected or isinstance(error, _GONE):
+            return "client_disconnected"
+        if error is not None:
+            return type(error).__qualname__
+        if self.status is None:
+            return "no_response"
+        if not self.answered:
+            return "response_incomplete"
+        return str(self.status) if self.status >= 500 else None
+
+    def _add_trace(self, fields: dict[str, Any]) -> None:
+        span = get_current_span()
+        if span is not INVALID_SPAN:
+            found = span.get_span_context()
+            if found.is_valid:
+                fields["trace_id"] = f"{found.trace_id:032x}"
+                fields["span_id"] = f"{found.span_id:016x}"
+                return
+        parent = header(self.scope, b"traceparent")
+        ids = _TRACEPARENT(parent) if parent else None
+        if ids is not None:
+            fields["trace_id"], fields["span_id"] = ids.groups()
+
+
+def _report_loss() -> None:
+    try:
+        logging.getLogger(__name__).exception(  # noqa: LOG004  # called by one
+            "An access line could not be written"
+        )
+    except Exception:  # noqa: BLE001  # the same handler again
+        with suppress(OSError, ValueError):  # standard error may be closed
+            traceback.print_exc()
+
+
+# A record made by Logger.makeRecord costs four times as much as the copy of a finished one:
+# it asks for the caller's frame, thread, process and task, which say nothing about a request.
+_TEMPLATE = logging.makeLogRecord(
+    {"name": _logger.name, "levelno": logging.INFO, "levelname": "INFO"}
+).__dict__
+
+
+# The server may fork once the app is there.
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=lambda: _TEMPLATE.update(process=os.getpid()))
+
+
+def _emit(message: str, fields: dict[str, Any]) -> None:
+    if logging.getLogRecordFactory() is not logging.LogRecord:
+        _logger.info(message, extra={ACCESS_FIELDS: fields})
+        return
+    now = time.time()
+    values = _TEMPLATE.copy()
+    values["msg"] = message
+    values["created"] = now
+    values["msecs"] = now % 1 * 1000
+    values[ACCESS_FIELDS] = fields
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = values
+    _logger.handle(record)

@@ -1,0 +1,74 @@
+"""What every test may use; a block's own fixtures stand beside its tests."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import URL, make_url
+
+POSTGRES_URL = os.environ.get(
+    "KIT_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres"
+)
+REQUIRED = os.environ.get("CI") == "true"
+
+
+def _forget_logging() -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in root.handlers[:]:
+        if type(handler).__module__ == "fastapi_kit.logs.configure":
+            root.removeHandler(handler)
+
+
+def pytest_collection_finish() -> None:
+    """Undo what examples set up when they are imported: no test may depend on it."""
+    _forget_logging()
+
+
+@pytest.fixture(autouse=True)
+def logging_is_forgotten() -> Iterator[None]:
+    yield
+    _forget_logging()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _connect(url: URL) -> psycopg.Connection:
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, autocommit=True, connect_timeout=3)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a database of this run's own on a real server, removed at the end.
+
+    Without a server the test is skipped; with ``CI=true`` it fails.
+    """
+    server = make_url(POSTGRES_URL)
+    try:
+        admin = _connect(server)
+    except psycopg.OperationalError as error:  # pragma: no cover  # depends on the machine
+        if REQUIRED:
+            pytest.fail(f"CI=true requires PostgreSQL (KIT_TEST_POSTGRES_URL): {error}")
+        pytest.skip("no PostgreSQL answers at KIT_TEST_POSTGRES_URL")
+    name = f"kit_test_{secrets.token_hex(6)}"
+    with admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        yield server.set(drivername="postgresql+psycopg", database=name).render_as_string(
+            hide_password=False
+        )
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of this run's PostgreSQL database with an empty public schema."""
+    with _connect(make_url(postgres_server)) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return postgres_server

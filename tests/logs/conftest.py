@@ -1,0 +1,3 @@
+from .capture import log_output, logging_restored
+
+__all__ = ["log_output", "logging_restored"]
