@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Protocol
 
+import argon2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -16,8 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from fastapi import APIRouter, Depends, FastAPI
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
@@ -67,7 +66,7 @@ def accounts(hashed_password: str = "!") -> list[Account]:
 @cache
 def hashed_password() -> str:
     """By argon2id with the parameters that all of the measured libraries have by default."""
-    return PasswordHash((Argon2Hasher(),)).hash(PASSWORD)
+    return argon2.PasswordHasher().hash(PASSWORD)
 
 
 class Store(Protocol):
