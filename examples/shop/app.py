@@ -14,6 +14,8 @@ from examples.shop.pages import pages_router
 from examples.shop.settings import Settings
 from examples.shop.users.accounts import Accounts
 from examples.shop.users.admin import admin_router
+from examples.shop.users.mail import Mailer, MailFolder
+from examples.shop.users.mailed_tokens import mailed_tokens_router
 from examples.shop.users.models import User, deny_list, refresh_sessions
 from examples.shop.users.router import EmailTaken, users_router
 from fastapi_kit import (
@@ -31,8 +33,10 @@ from fastapi_kit.auth import RefreshTokens, SQLAlchemyDenyList, SQLAlchemyRefres
 from fastapi_kit.pagination import CursorSigner
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The shop with these settings."""
+def create_app(settings: Settings, mailer: Mailer | None = None) -> FastAPI:
+    """The shop with these settings; without a mailer, it mails in development only."""
+    if mailer is None and settings.has_demo_data:
+        mailer = MailFolder(settings.mail_folder)
     db = Database(settings.database_url)
     auth = Auth[User].from_secret(
         settings.secret_key,
@@ -63,6 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
     v1 = APIRouter(prefix="/api/v1")
     v1.include_router(auth_router(auth, refresh=refresh), prefix="/auth")
     v1.include_router(users_router(auth, refresh))
+    if mailer is not None:
+        v1.include_router(mailed_tokens_router(auth, refresh, mailer))
     v1.include_router(admin_router(auth))
     v1.include_router(items_v1())
     v2 = APIRouter(prefix="/api/v2")

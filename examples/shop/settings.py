@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from pydantic import Field
 
 from fastapi_kit.settings import AppSettings, DatabaseUrl, SecretUrl
@@ -8,6 +10,9 @@ class Settings(AppSettings, env_prefix="SHOP_"):
     version: str = Field("1.0.0", description="Version of the service, shown in its docs.")
     database_url: DatabaseUrl = Field(
         SecretUrl("sqlite+aiosqlite:///./shop.db"), description="SQLite or PostgreSQL."
+    )
+    mail_folder: Path = Field(
+        Path("outbox"), description="Where mails are put in development, a file each."
     )
 
     @property

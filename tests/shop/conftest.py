@@ -17,7 +17,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         if request.param == "sqlite"
         else request.getfixturevalue("postgres_url")
     )
-    return Settings.for_tests(database_url=url)
+    return Settings.for_tests(database_url=url, mail_folder=tmp_path / "outbox")
 
 
 @pytest.fixture

@@ -181,6 +181,7 @@ async def test_the_page_names_the_demo_log_ins(client: AsyncClient) -> None:
     assert response.headers["content-type"].startswith("text/html")
     assert "viewer@example.com" in response.text
     assert PASSWORD in response.text
+    assert "outbox" in response.text
 
 
 async def test_the_docs_load_nothing_from_elsewhere(client: AsyncClient) -> None:

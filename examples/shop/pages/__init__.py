@@ -15,8 +15,11 @@ _LOGINS = Template((Path(__file__).parent / "logins.html").read_text("utf-8"))
 
 
 def pages_router(settings: Settings) -> APIRouter:
-    logins = _LOGINS.substitute(password=escape(PASSWORD)) if settings.has_demo_data else ""
-    home = _HOME.substitute(name=escape(settings.project_name), logins=logins)
+    folder = escape(str(settings.mail_folder))
+    logins = _LOGINS.substitute(password=escape(PASSWORD), mail_folder=folder)
+    home = _HOME.substitute(
+        name=escape(settings.project_name), logins=logins if settings.has_demo_data else ""
+    )
     router = APIRouter(include_in_schema=False)
 
     @router.get("/", response_class=HTMLResponse)

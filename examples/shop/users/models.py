@@ -1,6 +1,6 @@
 from enum import StrEnum
 
-from sqlalchemy import Enum, String
+from sqlalchemy import Enum, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from examples.shop.columns import CreatedAt
@@ -27,6 +27,8 @@ class User(SoftDeleteMixin, Base):
         Enum(Role, native_enum=False, length=20, values_callable=lambda roles: [*roles])
     )
     is_active: Mapped[bool] = mapped_column(default=True)
+    verified: Mapped[bool] = mapped_column(server_default=false())
+    """Whether they have shown that the e-mail address is theirs."""
     created_at: Mapped[CreatedAt]
 
 

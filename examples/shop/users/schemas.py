@@ -28,6 +28,19 @@ class PasswordChange(BaseModel):
     new_password: Password
 
 
+class ForgottenPassword(BaseModel):
+    email: Email
+
+
+class PasswordReset(BaseModel):
+    token: SecretStr
+    password: Password
+
+
+class EmailConfirmation(BaseModel):
+    token: SecretStr
+
+
 class UserOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -36,4 +49,5 @@ class UserOut(BaseModel):
     email: str
     role: Role
     is_active: bool
+    verified: bool
     created_at: datetime
