@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk, jws
@@ -26,7 +26,15 @@ from fastapi_kit.auth.refusal import Refusal
 from fastapi_kit.auth.secret import Secret, secret_bytes
 from fastapi_kit.errors import ConfigurationError
 
-__all__ = ["PreparedKey", "Verifier", "is_kid", "prepare_hmac", "prepare_pem", "sign"]
+__all__ = [
+    "PreparedKey",
+    "Verifier",
+    "is_kid",
+    "prepare_hmac",
+    "prepare_jwk",
+    "prepare_pem",
+    "sign",
+]
 
 HMAC_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """Algorithm to the least length of its secret (RFC 7518 section 3.2)."""
@@ -35,6 +43,7 @@ MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3."""
 EC_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 """Algorithm to its curve (RFC 7518 section 3.4)."""
+PAIR_ALGORITHMS = (*sorted(EC_CURVES), *sorted(RSA_ALGORITHMS))
 MAX_KID_LENGTH = 128
 
 
@@ -87,11 +96,34 @@ def prepare_pem(pem: str | bytes, alg: str, *, kid: str | None = None) -> Prepar
         ConfigurationError: It is no such key, RSA is shorter than 2048 bits, the curve is another
             algorithm's, or the kid is unusable.
     """
-    if alg not in RSA_ALGORITHMS and alg not in EC_CURVES:
-        raise ConfigurationError(
-            f"alg={alg!r} is not one of {sorted(RSA_ALGORITHMS | EC_CURVES.keys())}"
-        )
-    key = _constructed(pem, alg)
+    return _prepared(pem, alg, kid)
+
+
+def prepare_jwk(found: object, *, default_alg: str | None = None) -> PreparedKey:
+    """A key that verifies, from a JSON Web Key (RFC 7517 section 4); private parts are not read.
+
+    Raises:
+        ConfigurationError: It is none for signatures by RS256 to RS512 or ES256 to ES512, or one
+            that `prepare_pem` would refuse.
+    """
+    if not isinstance(found, dict):
+        raise ConfigurationError("a JSON Web Key is an object")
+    entry = cast("dict[str, Any]", found)
+    operations = entry.get("key_ops", ["verify"])
+    if (
+        entry.get("use", "sig") != "sig"
+        or not isinstance(operations, list)
+        or "verify" not in operations
+    ):
+        raise ConfigurationError("the JSON Web Key is not for signatures")
+    public = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
+    return _prepared(public, entry.get("alg", default_alg), entry.get("kid"))
+
+
+def _prepared(form: Any, alg: str | None, kid: str | None) -> PreparedKey:
+    if alg not in PAIR_ALGORITHMS:
+        raise ConfigurationError(f"alg={alg!r} is not one of {list(PAIR_ALGORITHMS)}")
+    key = _constructed(form, alg)
     # jose puts whatever key the PEM holds behind any algorithm.
     match getattr(key, "prepared_key", None):
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey() as found if alg in RSA_ALGORITHMS:
@@ -113,9 +145,9 @@ def prepare_pem(pem: str | bytes, alg: str, *, kid: str | None = None) -> Prepar
     return PreparedKey(_checked_kid(kid), alg, key.public_key(), None if key.is_public() else key)
 
 
-def _constructed(pem: str | bytes, alg: str) -> Any:
+def _constructed(form: Any, alg: str) -> Any:
     try:
-        raw = pem.encode() if isinstance(pem, str) else pem
+        raw = form.encode() if isinstance(form, str) else form
         # A certificate ends; nobody here would notice.
         return None if b"CERTIFICATE" in raw else jwk.construct(raw, alg)
     except Exception:  # noqa: BLE001  # jose raises many kinds, and their texts may hold the key

@@ -1,9 +1,9 @@
 """Rings of keys: one that signs, others whose tokens still hold."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
-from fastapi_kit.auth._jose import PreparedKey, prepare_hmac, prepare_pem
+from fastapi_kit.auth._jose import PreparedKey, prepare_hmac, prepare_jwk, prepare_pem
 from fastapi_kit.auth.secret import Secret
 from fastapi_kit.errors import ConfigurationError
 
@@ -13,7 +13,7 @@ __all__ = ["KeyRing"]
 class KeyRing:
     """The keys of one issuer: one signs, and each verifies what it has signed.
 
-    Build it with `from_secret` or `from_pem`. To change the key, make a new one with a kid of its
+    Build it with `from_secret`, `from_pem` or `from_jwks`. To change the key, make a new one with a kid of its
     own and retire the old one, which then verifies only; drop it when its last token has expired.
     With other services that read the public keys, retire the *new* one first (``retired`` means no
     more than that it does not sign), and let it sign when all of them have read it.
@@ -92,6 +92,36 @@ class KeyRing:
         signing = None if key.signing is None else key
         return cls([key, *_verifying(others)], signing=signing)
 
+    @classmethod
+    def from_jwks(cls, jwks: Mapping[str, Any], *, default_alg: str | None = None) -> "KeyRing":
+        """A ring that only verifies, by the public keys of another service (RFC 7517 section 5).
+
+        Keys that are not for signatures, or are of a kind or strength that `from_pem` would refuse,
+        are left out, as section 5 wants it; secrets and private parts are never read. Fetch the set
+        over https, from an address that you have chosen: whoever writes it can be any user.
+
+        Args:
+            jwks: The parsed document, such as `jwks_router` serves.
+            default_alg: The algorithm of keys that do not name theirs; ``None`` leaves them out.
+
+        Raises:
+            ConfigurationError: It is no key set, no key in it is of use, or two have one kid.
+        """
+        entries: object = jwks.get("keys")
+        if not isinstance(entries, list):
+            raise ConfigurationError("the JSON Web Key Set has no list of 'keys'")
+        found = [
+            key
+            for entry in cast("list[object]", entries)
+            if (key := _usable(entry, default_alg)) is not None
+        ]
+        if not found:
+            raise ConfigurationError(
+                "the JSON Web Key Set has no RSA or EC key for signatures whose algorithm is known; "
+                "give default_alg= if its keys name none"
+            )
+        return cls(found, signing=None)
+
     def with_retired(self, other: "KeyRing") -> "KeyRing":
         """This ring, verifying also by the keys of another: for a change of algorithm.
 
@@ -126,6 +156,13 @@ class KeyRing:
     def __repr__(self) -> str:
         names = [f"{key.kid}:{key.alg}" for key in self._keys]
         return f"KeyRing({', '.join(names)}, signs={self._signing is not None})"
+
+
+def _usable(entry: object, default_alg: str | None) -> PreparedKey | None:
+    try:
+        return prepare_jwk(entry, default_alg=default_alg)
+    except ConfigurationError:
+        return None
 
 
 def _verifying(keys: Iterable[PreparedKey]) -> list[PreparedKey]:
