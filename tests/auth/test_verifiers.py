@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 
 from fastapi_kit.auth import (
     Auth,
@@ -134,7 +135,7 @@ async def test_user_one_of_a_partner_is_not_our_user_one() -> None:
     auth = auth_of(ours(), theirs(), users=accounts, scopes=SCOPES)
     headers = {"Authorization": f"Bearer {THEIR_ISSUER.issue('1')}"}
 
-    response = await get(make_app(auth), "/me", headers)
+    response = await get(make_app(auth, APIRouter()), "/me", headers)
 
     assert response.status_code == 401
     assert accounts.asked == ["theirs:1"]

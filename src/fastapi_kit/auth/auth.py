@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast, overload
 
 from starlette.requests import HTTPConnection
 
@@ -20,11 +20,12 @@ from fastapi_kit.auth.names import as_names, require_scope_tokens
 from fastapi_kit.auth.objects import ObjectGuard
 from fastapi_kit.auth.passwords import PasswordHasher
 from fastapi_kit.auth.policy import TokenPolicy, utc_now
-from fastapi_kit.auth.principal import Users
+from fastapi_kit.auth.principal import Principal, Users
 from fastapi_kit.auth.purpose import PurposeClaims, PurposeTokens, require_bound, require_unbound
 from fastapi_kit.auth.refusal import Refusal, refused
 from fastapi_kit.auth.requirements import Requirement
 from fastapi_kit.auth.secret import Secret
+from fastapi_kit.auth.subjects import Subjects, TokenSubjects, UserSubjects
 from fastapi_kit.auth.tokens import AnyOfVerifiers, TokenIssuer, TokenVerifier
 from fastapi_kit.errors import AppError, ConfigurationError, NotFoundError
 from fastapi_kit.logs import add_log_fields
@@ -38,7 +39,6 @@ ObjectT = TypeVar("ObjectT")
 
 DEFAULT_ISSUER = "urn:fastapi-kit:auth"
 DEFAULT_ACCESS_TTL = timedelta(minutes=30)
-DEFAULT_SCHEME_NAME = "OAuth2PasswordBearer"
 MEMO = "fastapi_kit.auth"
 """Key in the connection's ASGI scope. Not in its ``state``, which a server might share between
 connections: there, one caller could be taken for another."""
@@ -49,6 +49,11 @@ class Auth(Generic[UserT]):
 
     `from_secret` makes it with one secret; this constructor with keys and policies of your own.
 
+    Without users it is an ``Auth[Principal]``, for a service that verifies the tokens of another:
+    its callers are what their tokens say, in the claims that each verifier's policy names
+    (``roles_claim``, ``permissions_claim``). With users, what a user is and may do comes from the
+    app alone, whatever a token says.
+
     It needs no registration on the app and opens nothing. Its attributes are the dependencies:
 
         CurrentUser = Annotated[User, Depends(auth.current_user)]
@@ -58,11 +63,13 @@ class Auth(Generic[UserT]):
     route uses. Why a token was refused is logged at INFO on the logger ``fastapi_kit.auth``.
 
     Args:
-        users: The app's users.
-        issuer: Makes the tokens; ``None`` for a service that only verifies those of another.
+        users: The app's users; ``None`` means that tokens alone say who is calling.
+        issuer: Makes the tokens, and needs users; ``None`` for a service that only verifies those
+            of another.
         verifiers: A token must be accepted by one of them; ``None`` means the issuer's own policy
             and keys.
-        token_url: Where clients log in: the path of `auth_router`'s ``token``, prefix included.
+        token_url: Where clients log in: the path of `auth_router`'s ``token``, prefix included, or
+            the other service's. ``None``, without users, shows a plain bearer token in OpenAPI.
         scopes: The scopes that tokens can carry, and what each allows.
         default_scopes: Given to a log-in that asks for none (RFC 6749 section 3.3).
         hierarchy: Which roles include others; ``None`` means that none does.
@@ -70,12 +77,12 @@ class Auth(Generic[UserT]):
             holds until it expires or its user is inactive.
         hasher: Verifies passwords; ``None`` means ``PasswordHasher()``.
         scheme_name: Name of the security scheme in OpenAPI; two `Auth` of one app differ in it.
+            ``None`` means FastAPI's own: ``OAuth2PasswordBearer``, without a token URL
+            ``HTTPBearer``.
 
     Attributes:
         current_user: Gives the user; 401 without a valid token of an active user.
         optional_user: Gives the user, or ``None`` without a token; 401 for one that does not hold.
-        users: The app's users.
-        hasher: Hashes the passwords; use it where users register.
         scopes: The scopes that tokens can carry, with their descriptions.
         default_scopes: What a log-in gets that asks for none.
         access_ttl: How long a token lives.
@@ -84,11 +91,12 @@ class Auth(Generic[UserT]):
         scheme: The dependency beneath the others, which OpenAPI shows.
 
     Raises:
-        ConfigurationError: There is neither issuer nor verifier, no verifier accepts what the
-            issuer makes, two issuers' users could be taken for each other, a scope cannot be asked
-            for, the users lack a method, or the token URL is empty.
+        ConfigurationError: There is neither issuer nor verifier, or an issuer without users; no
+            verifier accepts what the issuer makes, two issuers' users could be taken for each
+            other, a scope cannot be asked for, the users lack a method, or the token URL is empty.
     """
 
+    @overload
     def __init__(
         self,
         *,
@@ -101,15 +109,42 @@ class Auth(Generic[UserT]):
         hierarchy: RoleHierarchy | None = None,
         denylist: DenyList | None = None,
         hasher: PasswordHasher | None = None,
-        scheme_name: str = DEFAULT_SCHEME_NAME,
+        scheme_name: str | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Auth[Principal]",
+        *,
+        verifiers: Sequence[TokenVerifier],
+        token_url: str | None = None,
+        scopes: Mapping[str, str] | None = None,
+        hierarchy: RoleHierarchy | None = None,
+        denylist: DenyList | None = None,
+        scheme_name: str | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        *,
+        users: Users[UserT] | None = None,
+        issuer: TokenIssuer | None = None,
+        verifiers: Sequence[TokenVerifier] | None = None,
+        token_url: str | None = None,
+        scopes: Mapping[str, str] | None = None,
+        default_scopes: Iterable[str] = (),
+        hierarchy: RoleHierarchy | None = None,
+        denylist: DenyList | None = None,
+        hasher: PasswordHasher | None = None,
+        scheme_name: str | None = None,
     ) -> None:
-        _check_users(users)
-        if not token_url:
+        if token_url == "" or (token_url is None and users is not None):
             raise ConfigurationError(
                 "token_url is empty; give the token route's path, for example '/auth/token'"
             )
-        self.users = users
-        self.hasher: PasswordHasher = PasswordHasher() if hasher is None else hasher
+        self._subjects: Subjects[UserT] = _subjects_of(users, issuer)
+        self._users = users
+        self._hasher = PasswordHasher() if hasher is None and users is not None else hasher
         self.scopes: Mapping[str, str] = MappingProxyType(dict(scopes or {}))
         require_scope_tokens(self.scopes)
         self.default_scopes: frozenset[str] = self._declared(default_scopes, ConfigurationError)
@@ -132,6 +167,33 @@ class Auth(Generic[UserT]):
         self.current_user: CurrentUser[UserT] = CurrentUser(self.scheme)
         self.optional_user: OptionalUser[UserT] = OptionalUser(self.scheme)
 
+    @property
+    def users(self) -> Users[UserT]:
+        """The app's users.
+
+        Raises:
+            ConfigurationError: This `Auth` has none.
+        """
+        if self._users is None:
+            raise ConfigurationError(_NO_USERS)
+        return self._users
+
+    @property
+    def hasher(self) -> PasswordHasher:
+        """Hashes the passwords; use it where users register.
+
+        Raises:
+            ConfigurationError: This `Auth` has no users, and so no passwords.
+        """
+        if self._hasher is None:
+            raise ConfigurationError(_NO_USERS)
+        return self._hasher
+
+    @property
+    def issues_tokens(self) -> bool:
+        """Whether users can log in here; ``False`` where tokens of others are verified only."""
+        return self._issuer is not None
+
     @classmethod
     def from_secret(
         cls,
@@ -149,7 +211,7 @@ class Auth(Generic[UserT]):
         denylist: DenyList | None = None,
         hasher: PasswordHasher | None = None,
         clock: Callable[[], datetime] = utc_now,
-        scheme_name: str = DEFAULT_SCHEME_NAME,
+        scheme_name: str | None = None,
     ) -> "Auth[UserT]":
         """An `Auth` whose tokens are signed by HS256 with one secret.
 
@@ -162,8 +224,9 @@ class Auth(Generic[UserT]):
             default_scopes: As for `Auth`.
             issuer: ``iss`` of the tokens. Give each service that shares a secret its own.
             audience: ``aud`` of the tokens; ``None`` means the issuer.
-            access_ttl: How long a token lives, from a second to 366 days. Until refresh tokens are
-                there, it is how often users log in.
+            access_ttl: How long a token lives, from a second to 366 days. A stolen one holds as
+                long where there is no deny list; without refresh tokens it is how often users log
+                in.
             leeway: As `TokenPolicy.leeway`.
             hierarchy: As for `Auth`.
             denylist: As for `Auth`.
@@ -246,6 +309,8 @@ class Auth(Generic[UserT]):
         *,
         subject: str,
         scopes: Iterable[str] = (),
+        roles: Iterable[str] = (),
+        permissions: Iterable[str] = (),
         ttl: timedelta | None = None,
         auth_time: datetime | None = None,
     ) -> str:
@@ -254,6 +319,8 @@ class Auth(Generic[UserT]):
         Args:
             subject: As `Principal.subject`.
             scopes: Carried by the token; each must be declared.
+            roles: As `TokenIssuer.issue`: told to services without users of their own.
+            permissions: Likewise.
             ttl: How long it lives, from a second to 366 days; ``None`` means ``access_ttl``.
             auth_time: When the user proved who they are, aware, for ``fresh()``: now at log-in, and
                 still that moment when a token is refreshed. ``None`` makes a token that is never
@@ -261,14 +328,21 @@ class Auth(Generic[UserT]):
 
         Raises:
             ValueError: The subject cannot be one, a scope is not declared, the lifetime is out of
-                range, or ``auth_time`` is naive.
-            TypeError: ``scopes`` is one string instead of a collection.
+                range, ``auth_time`` is naive, or the names are too many for a token.
+            TypeError: One string came in place of a collection.
             ConfigurationError: This `Auth` has no issuer.
         """
         granted = self._declared(scopes, ValueError)
         if self._issuer is None:
             raise ConfigurationError("this Auth only verifies; give it issuer=TokenIssuer(...)")
-        return self._issuer.issue(subject, scopes=granted, ttl=ttl, auth_time=auth_time)
+        return self._issuer.issue(
+            subject,
+            scopes=granted,
+            roles=roles,
+            permissions=permissions,
+            ttl=ttl,
+            auth_time=auth_time,
+        )
 
     async def verify_access_token(self, token: str) -> AccessClaims:
         """What an access token says, once its signature and claims are found to hold.
@@ -428,7 +502,7 @@ class Auth(Generic[UserT]):
         granted = self._declared(self.scopes if scopes is None else scopes, ValueError)
 
         async def act(connection: HTTPConnection) -> Caller[UserT]:
-            subject = self.users.principal(user).subject
+            subject = self._subjects.principal(user).subject
             try:
                 caller = self._admitted(user, self._pretended(subject, granted))
             except Refusal as refusal:
@@ -445,7 +519,7 @@ class Auth(Generic[UserT]):
         claims = self._verifier.judge(token)
         if self.denylist is not None:
             await require_not_denied(self.denylist, claims)
-        user = await self.users.get(claims.subject)
+        user = await self._subjects.find(claims)
         if user is None:
             raise Refusal("no user has this subject")
         return self._admitted(user, claims)
@@ -463,7 +537,7 @@ class Auth(Generic[UserT]):
         )
 
     def _admitted(self, user: UserT, claims: AccessClaims) -> Caller[UserT]:
-        principal = self.users.principal(user)
+        principal = self._subjects.principal(user)
         if principal.subject != claims.subject:
             raise Refusal("users.get() gave a user whose principal has another subject")
         if not principal.active:
@@ -491,6 +565,19 @@ class Auth(Generic[UserT]):
                 "add them to its scopes={...}"
             )
         return found
+
+
+_NO_USERS = "this Auth has no users: its callers are what their tokens say; give it users=..."
+
+
+def _subjects_of(users: Users[UserT] | None, issuer: TokenIssuer | None) -> Subjects[UserT]:
+    if users is not None:
+        _check_users(users)
+        return UserSubjects(users)
+    if issuer is not None:
+        # Else whoever forgets the users would let in those who are gone or inactive.
+        raise ConfigurationError("who issues tokens knows the users; give users= beside issuer=")
+    return cast("Subjects[UserT]", TokenSubjects())  # by the overloads, UserT is Principal here
 
 
 def _verifier_of(

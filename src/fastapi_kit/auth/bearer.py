@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
-from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
@@ -49,7 +49,8 @@ def bearer_token(connection: HTTPConnection) -> str | None:
 class BearerScheme(SecurityBase, Generic[UserT]):
     """The dependency beneath all others of one `Auth`: the caller, or ``None``.
 
-    FastAPI shows it in OpenAPI, and Swagger's Authorize button logs in by it. An override of it in
+    FastAPI shows it in OpenAPI, and Swagger's Authorize button logs in by it, or, without a
+    token URL, asks for a token. An override of it in
     ``app.dependency_overrides`` takes the connection and replaces who is calling for every guard of
     that app, as `fastapi_kit.testing.as_user` does.
     """
@@ -58,16 +59,14 @@ class BearerScheme(SecurityBase, Generic[UserT]):
         self,
         identify: Callable[[HTTPConnection], Awaitable[Caller[UserT] | None]],
         *,
-        token_url: str,
+        token_url: str | None,
         scopes: Mapping[str, str],
-        scheme_name: str,
+        scheme_name: str | None = None,
         asks_store: bool = False,
     ) -> None:
-        flow = OAuthFlowPassword(tokenUrl=token_url, scopes=dict(scopes))
-        self.model: OAuth2 = OAuth2(  # pyright: ignore[reportIncompatibleVariableOverride]
-            flows=OAuthFlows(password=flow)
-        )
-        self.scheme_name = scheme_name
+        model, own_name = _shown(token_url, scopes)
+        self.model = model
+        self.scheme_name = own_name if scheme_name is None else scheme_name
         self._identify = identify
         self.raises: tuple[type[AppError], ...] = (
             (InvalidTokenError, ServiceUnavailableError) if asks_store else (InvalidTokenError,)
@@ -83,3 +82,11 @@ class BearerScheme(SecurityBase, Generic[UserT]):
             caller: Caller[UserT] | None = await overrides[self](connection)
             return caller
         return await self._identify(connection)
+
+
+def _shown(token_url: str | None, scopes: Mapping[str, str]) -> tuple[OAuth2 | HTTPBearer, str]:
+    """What OpenAPI shows, under the name that FastAPI has for it."""
+    if token_url is None:
+        return HTTPBearer(bearerFormat="JWT"), "HTTPBearer"
+    flow = OAuthFlowPassword(tokenUrl=token_url, scopes=dict(scopes))
+    return OAuth2(flows=OAuthFlows(password=flow)), "OAuth2PasswordBearer"

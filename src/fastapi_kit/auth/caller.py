@@ -32,6 +32,11 @@ class AccessClaims:
     Refreshing a token does not move it (RFC 9068 section 2.2.1)."""
     verified_at: datetime | None = None
     """When it was verified, on the verifier's own clock."""
+    roles: frozenset[str] = frozenset()
+    """What its issuer says the subject is, by `TokenPolicy.roles_claim`. Guards go by it only where
+    the `Auth` has no users."""
+    permissions: frozenset[str] = frozenset()
+    """Likewise, by `TokenPolicy.permissions_claim`."""
 
     @property
     def login_age(self) -> timedelta | None:

@@ -2,32 +2,33 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
 from fastapi_kit.auth.caller import AccessClaims
 from fastapi_kit.auth.names import is_scope_token
-from fastapi_kit.auth.policy import MAX_TTL, TokenPolicy
+from fastapi_kit.auth.policy import MAX_TTL, MICROSECONDS_CLAIM, TokenPolicy
 from fastapi_kit.auth.principal import is_subject
 from fastapi_kit.auth.refusal import Refusal
 
 __all__ = [
+    "MAX_NAMES",
     "AccessRules",
+    "are_claim_names",
     "identifier",
     "lifetime",
     "new_claims",
     "require_party",
 ]
 
-MICROSECONDS = "iat_us"
-"""A claim of our own (RFC 7519 section 4.3): what ``iat`` leaves out, so that a log-in in the same
-second as "end all sessions" is known to be before or after."""
 MAX_NUMERIC_DATE = 253_402_300_799
 """Seconds; 9999-12-31T23:59:59Z, the last moment that a `datetime` can hold."""
 MAX_ISSUED_AHEAD_SECONDS = 60
 """How far the clock of another host of ours may be ahead when it issues a token."""
+MAX_NAMES = 200
+"""Of roles, and of permissions, in one token."""
 MAX_LIFETIME_SECONDS = MAX_TTL.total_seconds() + 1
 """What we issue ends on a whole second."""
 
@@ -47,7 +48,7 @@ def new_claims(policy: TokenPolicy, subject: str, ttl: timedelta) -> dict[str, o
         "jti": secrets.token_urlsafe(16),
     }
     if now.microsecond:
-        claims[MICROSECONDS] = now.microsecond
+        claims[MICROSECONDS_CLAIM] = now.microsecond
     return claims
 
 
@@ -62,6 +63,8 @@ class AccessRules:
         self._audience = policy.accepted_audience
         self._leeway = policy.leeway.total_seconds()
         self._clock = policy.clock
+        self._roles_claim = policy.roles_claim
+        self._permissions_claim = policy.permissions_claim
 
     def judge(self, claims: Mapping[str, Any]) -> AccessClaims:
         """What a signed token says, if it holds now.
@@ -78,13 +81,15 @@ class AccessRules:
         issued_at, expires_at = lifetime(claims, seconds, self._leeway)
         return AccessClaims(
             subject=subject,
-            scopes=_scopes(claims["scope"]) if "scope" in claims else _NO_SCOPES,
+            scopes=_scopes(claims["scope"]) if "scope" in claims else _NO_NAMES,
             token_id=token_id,
             issued_at=_exactly(datetime.fromtimestamp(issued_at, UTC), claims),
             expires_at=datetime.fromtimestamp(expires_at, UTC),
             issuer=self._issuer,
             auth_time=_auth_time(claims, seconds + self._leeway),
             verified_at=now,
+            roles=_names(claims, self._roles_claim),
+            permissions=_names(claims, self._permissions_claim),
         )
 
 
@@ -145,11 +150,11 @@ def lifetime(claims: Mapping[str, Any], now: float, leeway: float) -> tuple[floa
 
 
 def _exactly(issued_at: datetime, claims: Mapping[str, Any]) -> datetime:
-    if MICROSECONDS not in claims:
+    if MICROSECONDS_CLAIM not in claims:
         return issued_at
-    value = claims[MICROSECONDS]
+    value = claims[MICROSECONDS_CLAIM]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1_000_000:
-        raise Refusal(f"{MICROSECONDS} is not a number of microseconds")
+        raise Refusal(f"{MICROSECONDS_CLAIM} is not a number of microseconds")
     return issued_at + timedelta(microseconds=value)
 
 
@@ -175,7 +180,21 @@ def _moment(claims: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
-_NO_SCOPES: frozenset[str] = frozenset()
+def _names(claims: Mapping[str, Any], claim: str | None) -> frozenset[str]:
+    if claim is None or claim not in claims:
+        return _NO_NAMES
+    found: object = claims[claim]
+    if not isinstance(found, list) or not are_claim_names(cast("list[object]", found)):
+        raise Refusal(f"{claim} is not a list of names")
+    return frozenset(cast("list[str]", found))
+
+
+def are_claim_names(names: Collection[object]) -> bool:
+    """Whether a token may list these as roles or permissions: few, each fit for a log line."""
+    return len(names) <= MAX_NAMES and all(map(is_subject, names))
+
+
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def _scopes(found: object) -> frozenset[str]:

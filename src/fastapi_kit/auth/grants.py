@@ -1,5 +1,6 @@
 """Tokens for a password, and tokens for a refresh token."""
 
+from datetime import datetime
 from inspect import isawaitable
 from math import ceil
 from typing import Any, Generic, TypeVar
@@ -10,6 +11,7 @@ from fastapi_kit.auth.denylist import ask_store
 from fastapi_kit.auth.form import PasswordGrant, RefreshGrant, TokenRequestError
 from fastapi_kit.auth.lockout import Lockout, LoginAttempt, LoginLimiter
 from fastapi_kit.auth.login import LoginResult, check_login
+from fastapi_kit.auth.principal import Principal
 from fastapi_kit.auth.refresh import (
     RefreshSession,
     RefreshTokens,
@@ -60,10 +62,8 @@ class PasswordGrants(Generic[UserT]):
             await self._refused(client, result.reason, subject=result.subject)
             raise TokenRequestError("invalid_grant", "The user name or password is wrong.")
         principal = auth.users.principal(result.user)
-        granted = asked if principal.scopes is None else asked & principal.scopes
-        access_token = auth.create_access_token(
-            subject=principal.subject, scopes=granted, auth_time=auth.clock()
-        )
+        granted = _granted(principal, asked)
+        access_token = _access_token(auth, principal, granted, auth.clock())
         refresh_token, session = None, None
         if self._refresh is not None:
             claims = await auth.verify_access_token(access_token)
@@ -140,11 +140,11 @@ class RefreshGrants(Generic[UserT]):
         session: RefreshSession | None = None
         try:
             session = await self._refresh.look_up(grant.refresh_token)
-            allowed = await self._allowed(session)
+            principal = await self._principal_of(session)
             asked = session.scopes if grant.scopes is None else grant.scopes
             if not asked <= session.scopes:
                 raise TokenRequestError("invalid_scope", "A scope was not granted at log-in.")
-            answer = await self._rotated(grant.refresh_token, session, asked & allowed)
+            answer = await self._rotated(grant.refresh_token, session, principal, asked)
         except ReusedTokenRefusal as refusal:
             await self._report("refresh_reused", refusal.session, client, refusal.reason)
             await deny_access_tokens(self._auth, refusal.session)
@@ -155,8 +155,8 @@ class RefreshGrants(Generic[UserT]):
         await self._report("refresh", session, client, None)
         return answer
 
-    async def _allowed(self, session: RefreshSession) -> frozenset[str]:
-        """The scopes that the session's user may have now.
+    async def _principal_of(self, session: RefreshSession) -> Principal:
+        """What the session's user is and may do now.
 
         Raises:
             Refusal: There is no such user now. The session is ended.
@@ -175,16 +175,14 @@ class RefreshGrants(Generic[UserT]):
         if principal is None or not principal.active or principal.subject != session.subject:
             await self._refresh.end(session.id)
             raise Refusal("the user is gone or not active")
-        declared = frozenset(auth.scopes)
-        return declared if principal.scopes is None else declared & principal.scopes
+        return principal
 
     async def _rotated(
-        self, token: str, session: RefreshSession, granted: frozenset[str]
+        self, token: str, session: RefreshSession, principal: Principal, asked: frozenset[str]
     ) -> TokenResponse:
         auth = self._auth
-        access_token = auth.create_access_token(
-            subject=session.subject, scopes=granted, auth_time=session.auth_time
-        )
+        granted = _granted(principal, asked & auth.scopes.keys())
+        access_token = _access_token(auth, principal, granted, session.auth_time)
         claims = await auth.verify_access_token(access_token)
         # Only now is anything changed; of several callers with one token, one gets past here.
         successor = await self._refresh.rotate(token, session, claims)
@@ -205,6 +203,22 @@ class RefreshGrants(Generic[UserT]):
             reason=reason,
         )
         await report(event, self._audit)
+
+
+def _granted(principal: Principal, asked: frozenset[str]) -> frozenset[str]:
+    return asked if principal.scopes is None else asked & principal.scopes
+
+
+def _access_token(
+    auth: Auth[Any], principal: Principal, scopes: frozenset[str], auth_time: datetime
+) -> str:
+    return auth.create_access_token(
+        subject=principal.subject,
+        scopes=scopes,
+        roles=principal.roles,
+        permissions=principal.permissions,
+        auth_time=auth_time,
+    )
 
 
 def _invalid() -> TokenRequestError:

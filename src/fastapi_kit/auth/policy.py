@@ -7,11 +7,26 @@ from datetime import UTC, datetime, timedelta
 from fastapi_kit.auth.principal import is_subject
 from fastapi_kit.errors import ConfigurationError
 
-__all__ = ["MAX_LEEWAY", "MAX_TTL", "TokenPolicy", "ttl_fault", "utc_now"]
+__all__ = [
+    "MAX_LEEWAY",
+    "MAX_TTL",
+    "MICROSECONDS_CLAIM",
+    "TokenPolicy",
+    "ttl_fault",
+    "utc_now",
+]
 
 MIN_TTL = timedelta(seconds=1)
 MAX_TTL = timedelta(days=366)
 MAX_LEEWAY = timedelta(minutes=5)
+MICROSECONDS_CLAIM = "iat_us"
+"""A claim of our own (RFC 7519 section 4.3): what ``iat`` leaves out, so that a log-in in the same
+second as "end all sessions" is known to be before or after."""
+_SPOKEN_FOR = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"}) | {
+    *("client_id", "scope", "auth_time", "acr", "amr"),
+    MICROSECONDS_CLAIM,
+}
+"""Claims that mean something else (RFC 7519 section 4.1, RFC 9068 section 2.2)."""
 
 
 def utc_now() -> datetime:
@@ -32,10 +47,14 @@ class TokenPolicy:
         leeway: How late ``exp`` and how early ``nbf`` may be, at most five minutes, for hosts
             whose clocks differ. A token's ``iat`` may be a minute ahead in any case.
         clock: Tells the time, aware; tests give their own.
+        roles_claim: The claim that tells the user's roles to services without users of their own:
+            ``"roles"`` by RFC 9068 section 2.2.3.1. Log-in writes it, and an `Auth` without users
+            believes it. ``None`` neither writes nor reads one.
+        permissions_claim: Likewise for the permissions, ``"entitlements"`` by the same section.
 
     Raises:
-        ConfigurationError: A name is no string of 1 to 255 printable characters, a duration is out
-            of range, or the clock is naive.
+        ConfigurationError: A name is no string of 1 to 255 printable characters, a claim has
+            another meaning already, a duration is out of range, or the clock is naive.
     """
 
     issuer: str
@@ -43,6 +62,8 @@ class TokenPolicy:
     access_ttl: timedelta = timedelta(minutes=30)
     leeway: timedelta = timedelta(0)
     clock: Callable[[], datetime] = utc_now
+    roles_claim: str | None = None
+    permissions_claim: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("issuer", self.issuer), ("audience", self.accepted_audience)):
@@ -56,6 +77,21 @@ class TokenPolicy:
             raise ConfigurationError(f"leeway={self.leeway} is not from 0 to {MAX_LEEWAY}")
         if self.clock().tzinfo is None:
             raise ConfigurationError("clock() gives a naive datetime; give datetime.now(UTC)")
+        self._check_claims()
+
+    def _check_claims(self) -> None:
+        chosen = {"roles_claim": self.roles_claim, "permissions_claim": self.permissions_claim}
+        for option, claim in chosen.items():
+            if claim is not None and (claim in _SPOKEN_FOR or not is_subject(claim)):
+                raise ConfigurationError(
+                    f"{option}={claim!r} cannot hold names; RFC 9068 section 2.2.3.1 has 'roles' "
+                    "and 'entitlements'"
+                )
+        if self.roles_claim is not None and self.roles_claim == self.permissions_claim:
+            raise ConfigurationError(
+                f"roles_claim and permissions_claim are both {self.roles_claim!r}; a role would be "
+                "a permission"
+            )
 
     @property
     def accepted_audience(self) -> str:

@@ -95,7 +95,8 @@ def auth_router(
             sends it writes it. Tell the server which proxies to trust instead.
 
     Raises:
-        ConfigurationError: `include` names something else, or a route that cannot work.
+        ConfigurationError: `include` names something else, or a route that cannot work: one that
+            gives tokens where the `Auth` issues none, or that could end nothing.
         TypeError: `include` is one string instead of a collection.
     """
     names = _checked(include, auth, refresh)
@@ -125,11 +126,15 @@ def _checked(
     include: Collection[RouteName] | None, auth: Auth[Any], refresh: RefreshTokens | None
 ) -> frozenset[str]:
     if include is None:
-        return frozenset(ROUTES if refresh is not None else {"token"})
+        include = ROUTES if refresh is not None else ("token",)
     names = as_names("include", include)
     if unknown := names.difference(ROUTES):
         raise ConfigurationError(
             f"include={sorted(unknown)} are no routes; there are {', '.join(ROUTES)}"
+        )
+    if not auth.issues_tokens and names & {"token", "refresh"}:
+        raise ConfigurationError(
+            "this Auth issues no tokens; give it users=... and issuer=TokenIssuer(...)"
         )
     if refresh is None and "refresh" in names:
         raise ConfigurationError(

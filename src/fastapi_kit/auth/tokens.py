@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from fastapi_kit.auth._jose import Verifier, sign
 from fastapi_kit.auth.caller import AccessClaims
-from fastapi_kit.auth.claims import AccessRules, new_claims
+from fastapi_kit.auth.claims import MAX_NAMES, AccessRules, are_claim_names, new_claims
+from fastapi_kit.auth.compact import MAX_TOKEN_LENGTH
 from fastapi_kit.auth.keys import KeyRing
+from fastapi_kit.auth.names import as_names
 from fastapi_kit.auth.policy import TokenPolicy, ttl_fault
 from fastapi_kit.auth.principal import is_subject
 from fastapi_kit.auth.refusal import Refusal, refused
@@ -39,6 +41,8 @@ class TokenIssuer:
         subject: str,
         *,
         scopes: Iterable[str] = (),
+        roles: Iterable[str] = (),
+        permissions: Iterable[str] = (),
         ttl: timedelta | None = None,
         auth_time: datetime | None = None,
     ) -> str:
@@ -47,14 +51,19 @@ class TokenIssuer:
         Args:
             subject: ``sub``, 1 to 255 printable characters.
             scopes: What it may be used for.
+            roles: What the subject is; left out unless the policy has a ``roles_claim``.
+            permissions: What the subject may do; left out unless the policy has a
+                ``permissions_claim``.
             ttl: How long it lives, from a second to 366 days; ``None`` means the policy's
                 ``access_ttl``.
             auth_time: When the user proved who they are, aware, told to the microsecond; ``None``
                 says nothing about it.
 
         Raises:
-            ValueError: The subject cannot be one, the lifetime is out of range, or ``auth_time`` is
-                naive.
+            ValueError: The subject cannot be one, the lifetime is out of range, ``auth_time`` is
+                naive, there are more than 200 roles or permissions or one is not 1 to 255 printable
+                characters, or the token would be longer than 8 KiB.
+            TypeError: One string came in place of a collection.
         """
         ttl = self.policy.access_ttl if ttl is None else ttl
         require_issuable(subject, ttl)
@@ -63,12 +72,31 @@ class TokenIssuer:
         claims["client_id"] = self.policy.accepted_audience
         if names := " ".join(sorted(scopes)):
             claims["scope"] = names
+        _tell(claims, self.policy.roles_claim, as_names("roles", roles))
+        _tell(claims, self.policy.permissions_claim, as_names("permissions", permissions))
         if auth_time is not None:
             if auth_time.tzinfo is None:
                 raise ValueError(f"auth_time={auth_time} is naive; give datetime.now(UTC)")
             seconds = auth_time.timestamp()
             claims["auth_time"] = int(seconds) if seconds.is_integer() else seconds
-        return sign(claims, self._key, typ=ACCESS_TOKEN_TYPE)
+        token = sign(claims, self._key, typ=ACCESS_TOKEN_TYPE)
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise ValueError(
+                f"the token has {len(token)} bytes, and no one accepts more than "
+                f"{MAX_TOKEN_LENGTH}; put fewer scopes, roles or permissions in it"
+            )
+        return token
+
+
+def _tell(claims: dict[str, object], claim: str | None, names: frozenset[str]) -> None:
+    if claim is None or not names:
+        return
+    if not are_claim_names(names):
+        raise ValueError(
+            f"{claim}={sorted(names)[:3]!r}... of {len(names)} are not at most {MAX_NAMES} names "
+            "of 1 to 255 printable characters"
+        )
+    claims[claim] = sorted(names)
 
 
 def require_issuable(subject: str, ttl: timedelta) -> None:
