@@ -48,21 +48,21 @@ class _Clock:
 
     def __init__(self) -> None:
         # One attribute, so that threads never see halves of two.
-        self._made: tuple[int | None, str] = (None, "")
+        self._made = self._make(0)
 
     def __call__(self, created: float) -> str:
+        second, prefix = self._made
         try:
-            return self._format(created)
+            if not 0 <= created - second < 1:
+                second, prefix = self._made = self._make(created)
+            return f"{prefix}.{int(created * 1000) % 1000:03d}Z"
         except (TypeError, ValueError, OverflowError, OSError):  # no time, or none of this era
-            return self._format(time.time())
+            return self(time.time())
 
-    def _format(self, created: float) -> str:
+    @staticmethod
+    def _make(created: float) -> tuple[int, str]:
         second = floor(created)
-        known, prefix = self._made
-        if second != known:
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._made = (second, prefix)
-        return f"{prefix}.{int(created * 1000) % 1000:03d}Z"
+        return second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -141,7 +141,10 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break."""
         try:
-            return self._encode(self._line(record))
+            access = _access_fields(record)
+            return self._encode(
+                self._line(record) if access is None else self._access_line(record, access)
+            )
         except Exception as error:  # noqa: BLE001  # a line that says little beats a lost one
             return self._encode(
                 {
@@ -152,26 +155,31 @@ class JsonFormatter(logging.Formatter):
                 }
             )
 
-    def _line(self, record: logging.LogRecord) -> dict[str, Any]:
+    def _access_line(self, record: logging.LogRecord, access: dict[str, Any]) -> dict[str, Any]:
+        # Made by us of clean values, a few thousand times a second: nothing to look for.
         context = current.get()
-        access = _access_fields(record)
         line: dict[str, Any] = {
             "timestamp": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
+            "message": record.msg,
         }
-        if access is not None:
-            # Made by us of clean values, a few thousand times a second: nothing to look for.
-            line["message"] = record.msg
-            if context is not None:
-                if context.request_id is not None:
-                    line["request_id"] = context.request_id
-                if context.fields:
-                    _add(line, dict(context.fields))
-            line.update(access)
-            return line
-        line = {key: loggable(value) for key, value in line.items()}
-        line["message"] = message_of(record)
+        if context is not None:
+            if context.request_id is not None:
+                line["request_id"] = context.request_id
+            if context.fields:
+                _add(line, dict(context.fields))
+        line.update(access)
+        return line
+
+    def _line(self, record: logging.LogRecord) -> dict[str, Any]:
+        context = current.get()
+        line: dict[str, Any] = {
+            "timestamp": self._time(record.created),
+            "level": loggable(record.levelname),
+            "logger": loggable(record.name),
+            "message": message_of(record),
+        }
         if context is not None and context.request_id is not None:
             line["request_id"] = context.request_id
         _add(line, fields_of(record))

@@ -7,11 +7,12 @@ import time
 import traceback
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from opentelemetry.trace import INVALID_SPAN, get_current_span
+from opentelemetry.context import get_current
+from opentelemetry.trace import get_current_span
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -115,7 +116,9 @@ class AccessLogMiddleware:
             return
         context.access_logged = True
         exchange = _Exchange(self, scope, receive, send, context)
-        token = current.set(context)
+        # RequestIdMiddleware has set it already, unless this is used alone. Setting it again would
+        # be harmless, but makes every look at any context variable slower.
+        token = None if current.get() is context else current.set(context)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -123,21 +126,14 @@ class AccessLogMiddleware:
             raise
         finally:
             exchange.finish()
-            current.reset(token)
+            if token is not None:
+                current.reset(token)
 
 
-@dataclass(slots=True, eq=False)
 class _Exchange:
     """What is seen of one request and its answer."""
 
-    log: AccessLogMiddleware
-    scope: Scope
-    receive_: Receive
-    send_: Send
-    context: RequestContext
-    path: str = field(init=False)
-    app: object = field(init=False)
-    start: float = field(init=False)
+    # Most stay as they are in most requests, so they are the class's.
     status: int | None = None
     close_code: int | None = None
     answered: bool = False
@@ -145,14 +141,26 @@ class _Exchange:
     error: BaseException | None = None
     written: bool = False
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        log: AccessLogMiddleware,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        context: RequestContext,
+    ) -> None:
+        self._log = log
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._context = context
         # Mounts change both on the way in.
-        self.path = route_path(self.scope)
-        self.app = self.scope.get("app") or self.log.app
-        self.start = perf_counter()
+        self._path = route_path(scope)
+        self._app: object = scope.get("app") or log.app
+        self._start = perf_counter()
 
     async def receive(self) -> Message:
-        message = await self.receive_()
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             self.disconnected = not self.answered
         elif message["type"] == "websocket.disconnect" and self.close_code is None:
@@ -162,7 +170,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         try:
-            await self.send_(message)
+            await self._send(message)
         except OSError:  # how ASGI servers tell that the client has gone
             self.disconnected = True
             raise
@@ -183,7 +191,7 @@ class _Exchange:
 
     def fail(self, error: BaseException) -> None:
         """Note what passes on its way to the app's error handlers, or to the server."""
-        if isinstance(error, HTTPException) and self.scope["type"] == "http":
+        if isinstance(error, HTTPException) and self._scope["type"] == "http":
             if self.status is None:
                 self.status, self.answered = error.status_code, True
                 return
@@ -197,7 +205,7 @@ class _Exchange:
             return
         self.written = True
         try:
-            skipped = self.path in self.log.skip
+            skipped = self._path in self._log.skip
             if not skipped or self.error is not None or (self.status or 0) >= 500:
                 self._write()
         except Exception:  # noqa: BLE001  # a handler of the logger may raise anything
@@ -205,39 +213,36 @@ class _Exchange:
             _report_loss()
 
     def _write(self) -> None:
-        scope = self.scope
-        fields: dict[str, Any] = {
-            "http.request.method": scope.get("method", "WEBSOCKET"),
-            "url.path": self.path if "eyJ" not in self.path else redact_text(self.path),
-        }
+        scope, status, path = self._scope, self.status, self._path
+        method = scope.get("method", "WEBSOCKET")
+        if "eyJ" in path:
+            path = redact_text(path)
+        fields: dict[str, Any] = {"http.request.method": method, "url.path": path}
         query = scope.get("query_string")
         if query:
-            fields["url.query"] = redact_query(str(query, "latin-1"), self.log.redact)
-        route = self._route()
+            fields["url.query"] = redact_query(str(query, "latin-1"), self._log.redact)
+        try:
+            route = self._log.templates.find(scope, self._app, self._path)
+        except Exception:  # noqa: BLE001  # a foreign route class may raise anything
+            route = None
         if route is not None:
             fields["http.route"] = route
-        if self.status is not None:
-            fields["http.response.status_code"] = self.status
-        if scope.get("client"):
-            fields["client.address"] = scope["client"][0]
+        if status is not None:
+            fields["http.response.status_code"] = status
+        client = scope.get("client")
+        if client:
+            fields["client.address"] = client[0]
         if self.close_code is not None:
             fields["websocket.close_code"] = self.close_code
         error = self._error_type()
         if error is not None:
             fields["error.type"] = error
-        self._add_trace(fields)
-        fields["duration_ms"] = round((perf_counter() - self.start) * 1000, 3)
-        message = f"{fields['http.request.method']} {fields['url.path']} {self.status or '-'}"
-        _emit(message, fields)
-
-    def _route(self) -> str | None:
-        try:
-            return self.log.templates.find(self.scope, self.app, self.path)
-        except Exception:  # noqa: BLE001  # a foreign route class may raise anything
-            return None
+        _add_trace(scope, fields)
+        fields["duration_ms"] = round((perf_counter() - self._start) * 1000, 3)
+        _emit(f"{method} {path} {status or '-'}", fields)
 
     def _error_type(self) -> str | None:
-        error = self.context.error or self.error
+        error = self._context.error or self.error
         if self.disconnected or isinstance(error, _GONE):
             return "client_disconnected"
         if error is not None:
@@ -248,18 +253,18 @@ class _Exchange:
             return "response_incomplete"
         return str(self.status) if self.status >= 500 else None
 
-    def _add_trace(self, fields: dict[str, Any]) -> None:
-        span = get_current_span()
-        if span is not INVALID_SPAN:
-            found = span.get_span_context()
-            if found.is_valid:
-                fields["trace_id"] = f"{found.trace_id:032x}"
-                fields["span_id"] = f"{found.span_id:016x}"
-                return
-        parent = header(self.scope, b"traceparent")
-        ids = _TRACEPARENT(parent) if parent else None
-        if ids is not None:
-            fields["trace_id"], fields["span_id"] = ids.groups()
+
+def _add_trace(scope: Scope, fields: dict[str, Any]) -> None:
+    if get_current():  # without telemetry no span has ever been put there
+        found = get_current_span().get_span_context()
+        if found.is_valid:
+            fields["trace_id"] = f"{found.trace_id:032x}"
+            fields["span_id"] = f"{found.span_id:016x}"
+            return
+    parent = header(scope, b"traceparent")
+    ids = _TRACEPARENT(parent) if parent else None
+    if ids is not None:
+        fields["trace_id"], fields["span_id"] = ids.groups()
 
 
 def _report_loss() -> None:

@@ -77,10 +77,12 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] in RESPONSE_STARTS:
-                # One header: an id that the app copied from elsewhere would contradict ours.
-                headers = [pair for pair in message.get("headers", ()) if pair[0] != name]
-                headers.append((name, value))
-                message = {**message, "headers": headers}
+                headers = message.get("headers", ())
+                for present, _ in headers:
+                    if present == name:  # an id that the app copied from elsewhere contradicts ours
+                        headers = [pair for pair in headers if pair[0] != name]
+                        break
+                message = {**message, "headers": [*headers, (name, value)]}
             await send(message)
 
         token = current.set(context)
