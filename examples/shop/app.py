@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from examples.shop.demo import add_demo_data
 from examples.shop.items.router import items_v1, items_v2
-from examples.shop.migrations import upgrade
 from examples.shop.orders.router import orders_router
 from examples.shop.pages import pages_router
 from examples.shop.settings import Settings
@@ -30,6 +30,7 @@ from fastapi_kit import (
     setup_app,
 )
 from fastapi_kit.auth import RefreshTokens, SQLAlchemyDenyList, SQLAlchemyRefreshStore
+from fastapi_kit.db.migrations import Migrations
 from fastapi_kit.pagination import CursorSigner
 
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings, mailer: Mailer | None = None) -> FastAPI:
     if mailer is None and settings.has_demo_data:
         mailer = MailFolder(settings.mail_folder)
     db = Database(settings.database_url)
+    migrations = Migrations(db, Path(__file__).parent / "migrations")
     auth = Auth[User].from_secret(
         settings.secret_key,
         users=Accounts(db),
@@ -51,13 +53,14 @@ def create_app(settings: Settings, mailer: Mailer | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def prepare(_app: FastAPI) -> AsyncIterator[None]:
-        await upgrade(db.engine)
         if settings.has_demo_data:
             await add_demo_data(db, auth.hasher)
         yield
 
     # FastAPI's own docs pages load their scripts from the net; these bring them along.
-    app = FastAPIOffline(**settings.app_options, lifespan=compose(db.lifespan, prepare))
+    app = FastAPIOffline(
+        **settings.app_options, lifespan=compose(db.lifespan, migrations.lifespan, prepare)
+    )
     setup_app(
         app,
         settings,
@@ -76,6 +79,6 @@ def create_app(settings: Settings, mailer: Mailer | None = None) -> FastAPI:
     v2.include_router(orders_router(auth, signer))
     app.include_router(v1)
     app.include_router(v2)
-    app.include_router(Health(checks={"database": db.ping}).router)
+    app.include_router(Health(checks={"database": db.ping, "migrations": migrations.check}).router)
     app.include_router(pages_router(settings))
     return app

@@ -220,7 +220,6 @@ async def test_the_models_are_what_the_migrations_make(settings: Settings) -> No
     from alembic.migration import MigrationContext
     from sqlalchemy import Connection
 
-    from examples.shop.migrations import upgrade
     from examples.shop.users.models import User
     from fastapi_kit.db import Database
 
@@ -232,7 +231,9 @@ async def test_the_models_are_what_the_migrations_make(settings: Settings) -> No
         context = MigrationContext.configure(connection, opts=options)
         return compare_metadata(context, User.metadata)
 
-    async with Database(settings.database_url) as db:
-        await upgrade(db.engine)
-        async with db.engine.connect() as connection:
-            assert await connection.run_sync(differences) == []
+    async with (
+        app_client(create_app(settings)),
+        Database(settings.database_url) as db,
+        db.engine.connect() as connection,
+    ):
+        assert await connection.run_sync(differences) == []
