@@ -189,7 +189,9 @@ async def test_all_of_it_is_in_openapi(client: httpx.AsyncClient) -> None:
     assert {"400", "412"} <= paths["patch"]["responses"].keys()
     assert "428" not in paths["patch"]["responses"]
     assert {"400", "412", "428"} <= paths["delete"]["responses"].keys()
-    assert {"name": "if-match", "in": "header"}.items() <= paths["patch"]["parameters"][2].items()
+    parameter = paths["patch"]["parameters"][2]
+    assert {"name": "if-match", "in": "header", "required": False}.items() <= parameter.items()
+    assert parameter["schema"]["type"] == "string"
 
 
 async def test_any_version_makes_a_tag_that_can_be_sent_back(db: Database) -> None:

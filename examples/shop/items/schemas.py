@@ -27,10 +27,11 @@ class NewItem(BaseModel):
 class ItemChange(BaseModel):
     """What changes; what is absent stays."""
 
-    name: Name = ""
-    category: Category = ""
-    price: Price = Decimal(0)
-    stock: Stock = 0
+    # Not plain defaults: those are in the schema, and a generated client would send them.
+    name: Name = Field(default_factory=str)
+    category: Category = Field(default_factory=str)
+    price: Price = Field(default_factory=Decimal)
+    stock: Stock = Field(default_factory=int)
 
 
 class ItemOut(BaseModel):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Header
 from fastapi.exceptions import HTTPException
+from pydantic import WithJsonSchema
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper
 
@@ -15,6 +16,10 @@ from fastapi_kit.errors import AppError, BadRequestError, ConfigurationError
 # RFC 9110 section 8.8.3; between tags, empty elements of a list are allowed (section 5.6.1.2).
 # The quantifiers are possessive, so that no header takes more than one pass.
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?+"[\x21\x23-\x7e\x80-\xff]*+")?+[ \t]*+(?:,|\Z)')
+
+# A header may come in several lines, and means what it means in one (RFC 9110 section 5.3); so it is
+# documented as the text that clients send.
+_Lines = Annotated[list[str] | None, WithJsonSchema({"type": "string"})]
 
 
 class InvalidETagError(BadRequestError):
@@ -125,7 +130,7 @@ class _ReadIfMatch:
     async def __call__(
         self,
         if_match: Annotated[
-            list[str] | None,
+            _Lines,
             Header(description="The ETag of what is to be changed; several, or `*` for any."),
         ] = None,
     ) -> IfMatch:
@@ -141,7 +146,7 @@ class _ReadIfNoneMatch:
     async def __call__(
         self,
         if_none_match: Annotated[
-            list[str] | None, Header(description="The ETag of the copy that the client has.")
+            _Lines, Header(description="The ETag of the copy that the client has.")
         ] = None,
     ) -> IfNoneMatch:
         return IfNoneMatch(_tags("If-None-Match", if_none_match))
