@@ -63,6 +63,7 @@ def test_private_parts_are_not_read() -> None:
     keys = KeyRing.from_jwks({"keys": [private]})
 
     assert keys.jwks() == {"keys": [jwk("ES256")]}
+    assert [key.signing for key in keys.keys] == [None]
     with pytest.raises(ConfigurationError, match="cannot sign"):
         _ = keys.signing
 

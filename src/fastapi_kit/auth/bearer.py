@@ -9,6 +9,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from fastapi_kit.auth.caller import Caller
+from fastapi_kit.auth.dependency import Dependency
 from fastapi_kit.auth.exceptions import InvalidTokenError
 from fastapi_kit.auth.refusal import Refusal
 from fastapi_kit.errors import AppError, ServiceUnavailableError
@@ -46,7 +47,7 @@ def bearer_token(connection: HTTPConnection) -> str | None:
     raise Refusal("the Authorization header does not hold one token")
 
 
-class BearerScheme(SecurityBase, Generic[UserT]):
+class BearerScheme(Dependency, SecurityBase, Generic[UserT]):
     """The dependency beneath all others of one `Auth`: the caller, or ``None``.
 
     FastAPI shows it in OpenAPI, and Swagger's Authorize button logs in by it, or, without a

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_kit.auth.bearer import BearerScheme
 from fastapi_kit.auth.caller import Caller
+from fastapi_kit.auth.dependency import Dependency
 from fastapi_kit.auth.exceptions import NotAllowedError, NotAuthenticatedError, StaleLoginError
 from fastapi_kit.auth.requirements import Requirement
 from fastapi_kit.errors import AppError
@@ -27,7 +28,7 @@ UserT = TypeVar("UserT")
 
 
 @dataclass(frozen=True, eq=False)
-class CurrentUser(SecurityBase, Generic[UserT]):
+class CurrentUser(Dependency, SecurityBase, Generic[UserT]):
     """The user who is calling, or 401."""
 
     scheme: BearerScheme[UserT]
@@ -47,7 +48,7 @@ class CurrentUser(SecurityBase, Generic[UserT]):
 
 
 @dataclass(frozen=True, eq=False)
-class OptionalUser(SecurityBase, Generic[UserT]):
+class OptionalUser(Dependency, SecurityBase, Generic[UserT]):
     """The user who is calling, or ``None`` without a token; 401 for a token that does not hold."""
 
     scheme: BearerScheme[UserT]
@@ -68,7 +69,7 @@ class OptionalUser(SecurityBase, Generic[UserT]):
 
 
 @dataclass(frozen=True, eq=False)
-class Guard(SecurityBase, Generic[UserT]):
+class Guard(Dependency, SecurityBase, Generic[UserT]):
     """The user who is calling if they meet the requirement, or 401, or 403."""
 
     scheme: BearerScheme[UserT]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends
 
+from fastapi_kit.auth.dependency import Dependency
 from fastapi_kit.auth.exceptions import NotAllowedError
 from fastapi_kit.auth.guards import CurrentUser
 from fastapi_kit.errors import AppError, ConfigurationError
@@ -18,7 +19,7 @@ ObjectT = TypeVar("ObjectT")
 
 
 @dataclass(frozen=True, eq=False)
-class ObjectGuard(Generic[UserT, ObjectT]):
+class ObjectGuard(Dependency, Generic[UserT, ObjectT]):
     """The object if the user may have it, or 401, 403, 404; `Auth.require_object` makes it."""
 
     current_user: CurrentUser[UserT]
