@@ -10,10 +10,11 @@ from fastapi_kit.auth import (
     InvalidTokenError,
     MemoryRefreshStore,
     Principal,
+    end_every_session,
     roles,
 )
 from fastapi_kit.errors import ConfigurationError, add_error_handlers
-from tests.auth.accounts import User, client_of, get, make_app, make_auth
+from tests.auth.accounts import HASHER, Accounts, User, client_of, get, make_app, make_auth
 from tests.auth.forge import CLAIMS, HEADER, forge
 from tests.auth.sessions import PASSWORD, House, is_refused, people
 
@@ -159,6 +160,64 @@ async def test_a_refresh_at_the_moment_of_a_log_out_everywhere_is_refused() -> N
         is_refused(await client.try_refresh(token))
 
     assert len(house.store) == 0
+
+
+class PasswordChanged(MemoryRefreshStore):
+    """The password changes, and every session ends, just before the first one is stored."""
+
+    house: House
+    password: str | None = "another battery"
+
+    async def add(self, session: Any) -> None:
+        if self.password is not None:
+            user, _ = self.house.accounts.rows
+            user.password_hash, self.password = HASHER.hash_blocking(self.password), None
+            await end_every_session(self.house.auth, self.house.refresh, "1")
+        await super().add(session)
+
+
+async def test_a_log_in_that_a_password_change_overtakes_is_refused() -> None:
+    """It was verified by the old password: whoever has that is to be locked out."""
+    store = PasswordChanged()
+    house = store.house = House(store)
+
+    async with house.client() as client:
+        is_refused(await client.try_log_in())
+        remaining = len(store)
+        await client.log_in(password="another battery")
+
+    assert (remaining, len(store)) == (0, 1)
+    assert house.events[0].reason == "the password was changed"
+
+
+async def test_a_log_in_without_sessions_that_is_overtaken_is_refused_too() -> None:
+    class Changing(Accounts):
+        async def get(self, subject: str) -> User | None:
+            self.rows[0].password_hash = HASHER.hash_blocking("another battery")
+            return await super().get(subject)
+
+    house = House(accounts=Changing(people().rows), options={"refresh": None})
+    async with house.client() as client:
+        is_refused(await client.try_log_in())
+
+
+async def test_a_user_who_is_gone_by_then_is_refused() -> None:
+    class Gone(Accounts):
+        async def get(self, subject: str) -> User | None:
+            return None
+
+    async with House(accounts=Gone(people().rows)).client() as client:
+        is_refused(await client.try_log_in())
+
+
+async def test_an_upgrade_by_another_log_in_does_not_stop_this_one() -> None:
+    class Upgraded(Accounts):
+        async def get(self, subject: str) -> User | None:
+            self.rows[0].password_hash = HASHER.hash_blocking(PASSWORD)
+            return await super().get(subject)
+
+    async with House(accounts=Upgraded(people().rows)).client() as client:
+        await client.log_in()
 
 
 # --- guards put in wrongly fail when the route is defined

@@ -10,7 +10,7 @@ from fastapi_kit.auth.auth import Auth
 from fastapi_kit.auth.denylist import ask_store
 from fastapi_kit.auth.form import PasswordGrant, RefreshGrant, TokenRequestError
 from fastapi_kit.auth.lockout import Lockout, LoginAttempt, LoginLimiter
-from fastapi_kit.auth.login import LoginResult, check_login
+from fastapi_kit.auth.login import LoginResult, check_login, still_fits
 from fastapi_kit.auth.principal import Principal
 from fastapi_kit.auth.refresh import (
     RefreshSession,
@@ -59,8 +59,7 @@ class PasswordGrants(Generic[UserT]):
             raise TokenRequestError("invalid_scope", "A scope is not known.")
         result = await self._log_in(grant, client)
         if result.user is None:
-            await self._refused(client, result.reason, subject=result.subject)
-            raise TokenRequestError("invalid_grant", "The user name or password is wrong.")
+            raise await self._wrong(client, result.reason, result.subject)
         principal = auth.users.principal(result.user)
         granted = _granted(principal, asked)
         access_token = _access_token(auth, principal, granted, auth.clock())
@@ -68,6 +67,12 @@ class PasswordGrants(Generic[UserT]):
         if self._refresh is not None:
             claims = await auth.verify_access_token(access_token)
             refresh_token, session = await self._refresh.start(granted, claims)
+        if not await still_fits(
+            auth.users, auth.hasher, principal.subject, grant.password, result.password_hash
+        ):
+            if self._refresh is not None and session is not None:
+                await self._refresh.end(session)
+            raise await self._wrong(client, "the password was changed", principal.subject)
         event = AuthEvent(
             name="login", subject=principal.subject, client_address=client, session=session
         )
@@ -109,6 +114,12 @@ class PasswordGrants(Generic[UserT]):
         except AppError:
             await self._refused(attempt.client_address, "the limiter refused it")
             raise
+
+    async def _wrong(
+        self, client: str | None, reason: str | None, subject: str | None
+    ) -> TokenRequestError:
+        await self._refused(client, reason, subject=subject)
+        return TokenRequestError("invalid_grant", "The user name or password is wrong.")
 
     async def _refused(
         self, client: str | None, reason: str | None, *, subject: str | None = None
