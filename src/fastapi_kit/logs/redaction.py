@@ -11,8 +11,10 @@ REDACTED = "[redacted]"
 
 # Compared without case and punctuation: access_token, accessToken and X-Access-Token are one name.
 _SECRET_NAMES = frozenset(
-    {"auth", "code", "jwt", "key", "otp", "pass", "pwd", "session", "sid", "sig"}
+    {"auth", "bearer", "code", "jwt", "key", "otp", "pass", "pwd", "session", "sid", "sig"}
 )
+# Anywhere in a name: password_confirmation, passwords, password_hash.
+_SECRET_PARTS = ("passphrase", "passwd", "password", "secret")
 _SECRET_ENDINGS = (
     "accesskey",
     "apikey",
@@ -22,12 +24,7 @@ _SECRET_ENDINGS = (
     "credential",
     "credentials",
     "encryptionkey",
-    "passphrase",
-    "passwd",
-    "password",
     "privatekey",
-    "secret",
-    "secretkey",
     "sessionid",
     "signature",
     "signingkey",
@@ -47,7 +44,7 @@ _SECRET_SHAPES = re.compile(
     # The password in a URL such as a database's.
     r"|(?<=://)(?P<user>[^\s/?#@:]*+:)[^\s/@]++(?=@)"
     # A member of a repr or of JSON within a text: 'password': 'x', token="x".
-    r"|(?P<key>(?:passwd|password|passphrase|secret(?:_?key)?|token|authorization|cookie"
+    r"|(?P<key>(?:(?:passwd|password|passphrase|secret)\w{0,24}+|token|authorization|cookie"
     r"|(?:access|api|private|signing)_?key)"
     r"\\?[\"']?\s*+[:=]\s*+b?)(?P<quote>\\?[\"']).*?(?:(?<!\\)(?P=quote)|$)"
     # A header line.
@@ -64,8 +61,10 @@ _HINT = re.compile(r"[:=]|eyJ|(?:bearer|basic) ", re.IGNORECASE)
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a field, header or parameter of this name holds a secret."""
-    bare = _PUNCTUATION.sub("", name.lower())
-    return bare in _SECRET_NAMES or bare.endswith(_SECRET_ENDINGS)
+    bare = _PUNCTUATION.sub("", name.lower()).rstrip("0123456789")
+    if bare in _SECRET_NAMES or bare.endswith(_SECRET_ENDINGS):
+        return True
+    return any(part in bare for part in _SECRET_PARTS)
 
 
 def redact_text(value: str) -> str:
