@@ -186,6 +186,18 @@ async def test_retry_after_is_sent_where_it_is_known(error: Any) -> None:
     assert "retry-after" not in unknown.headers
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"), [("a\r\nX-Evil: b", "a  X-Evil: b"), ("5 €\0", "5 ? "), ("é", "é")]
+)
+async def test_a_header_with_what_a_client_sent_is_no_500(value: str, sent: str) -> None:
+    error = HTTPException(409, headers={"X-Why": value})
+
+    response = await get(app_raising(error), "/items/a")
+
+    assert response.status_code == 409
+    assert dict(response.headers.raw)[b"x-why"] == sent.encode("latin-1")
+
+
 async def test_an_app_without_handlers_answers_the_right_status_too() -> None:
     app = FastAPI()
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Form, Request
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
@@ -266,6 +267,18 @@ async def test_a_body_too_large_for_the_app_is_a_problem_read_or_not(path: str) 
 @pytest.mark.parametrize("path", ["/", "/raw"])
 async def test_a_body_too_large_that_comes_in_pieces_is_a_problem(path: str) -> None:
     await too_large(app_taking_items(max_body_size=10), path, chunks(11))
+
+
+async def test_a_body_too_large_is_no_error_of_the_app(log_output: LogOutput) -> None:
+    mounted = app_taking_items()
+    app = app_taking_items(max_body_size=10)
+    app.mount("/mounted", mounted)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+
+    await too_large(app, "/unread", b"x" * 11)
+    await too_large(app, "/mounted/unread", b"x" * 11)
+
+    assert log_output.errors == []
 
 
 async def test_a_body_that_just_fits_is_taken() -> None:

@@ -1,6 +1,7 @@
 """WebSockets: an answer before the handshake, a close after it, silence to who has gone."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -97,6 +98,22 @@ def make_app(**mounts: ASGIApp) -> FastAPI:  # noqa: C901  # many small endpoint
         await websocket.accept()
         while True:
             await websocket.receive_text()
+
+    @app.websocket("/bytes")
+    async def take_bytes(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_bytes()
+
+    @app.websocket("/json/{mode}")
+    async def take_json(websocket: WebSocket, mode: str) -> None:
+        await websocket.accept()
+        await websocket.receive_json(mode)
+
+    @app.websocket("/own-mistake/{name}")
+    async def own_mistake(websocket: WebSocket, name: str) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+        raise {"key": KeyError("text"), "json": json.JSONDecodeError("why", "mine", 0)}[name]
 
     for name, mounted in mounts.items():
         app.mount(f"/{name}", mounted)
@@ -237,6 +254,39 @@ async def test_an_unhandled_exception_after_the_handshake_closes_and_is_raised(
     assert len(log_output.errors) == 1
     [access] = log_output.access
     assert access["error.type"] == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/echo", {"bytes": b"hello"}),
+        ("/echo", {"bytes": b"\xff"}),
+        ("/bytes", {"text": "hello"}),
+        ("/json/text", {"text": "{"}),
+        ("/json/text", {"bytes": b"{}"}),
+        ("/json/binary", {"bytes": b"{"}),
+        ("/json/binary", {"bytes": b"\xff"}),
+        ("/json/binary", {"text": "{}"}),
+    ],
+)
+async def test_a_message_of_the_wrong_kind_is_the_clients_mistake(
+    log_output: LogOutput, path: str, message: Message
+) -> None:
+    sent = await talk(make_app(), path, {"type": "websocket.receive", **message})
+
+    reason = "422 Unprocessable Content"
+    assert sent[1:] == [{"type": "websocket.close", "code": 1008, "reason": reason}]
+    assert log_output.errors == []
+
+
+@pytest.mark.parametrize("name", ["key", "json"])
+async def test_the_like_in_the_apps_own_code_stays_the_apps(name: str) -> None:
+    message = {"type": "websocket.receive", "text": "hello"}
+
+    _, close, raised = await talk(make_app(), f"/own-mistake/{name}", message)
+
+    assert close["code"] == 1011
+    assert issubclass(raised["error"], KeyError | ValueError)
 
 
 async def test_nothing_is_sent_after_the_apps_own_close() -> None:

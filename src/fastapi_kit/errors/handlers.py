@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -29,6 +30,7 @@ from fastapi_kit.logs.context import context_of, current
 
 _logger: logging.Logger = logging.getLogger("fastapi_kit.errors")
 _NO_BODY = frozenset({204, 205, 304})
+_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], " ")  # RFC 9110 section 5.5
 _OF_THE_BODY = frozenset({"content-length", "content-type"})
 INSTALLED = "fastapi_kit_errors"
 
@@ -198,7 +200,11 @@ class _Handlers:
 
     def _answer(self, connection: HTTPConnection, error: HTTPException) -> Response:
         status = error.status_code
-        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() not in _OF_THE_BODY}
+        headers = {
+            name: _header_value(value)
+            for name, value in (error.headers or {}).items()
+            if name.lower() not in _OF_THE_BODY
+        }
         if status < HTTPStatus.BAD_REQUEST or status in _NO_BODY:
             return Response(status_code=status, headers=headers)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -220,6 +226,8 @@ class _Handlers:
         return None
 
     def _log(self, connection: HTTPConnection, error: Exception) -> None:
+        if type(error).__module__ == RequestBodyLimitMiddleware.__module__:
+            return  # it ends the app's part in a request that Starlette has answered with 413
         context = context_of(connection.scope)
         if context.error is error:  # within this app's CORS, or by an app mounted in it
             return
@@ -236,6 +244,11 @@ class _Handlers:
         assert isinstance(connection, WebSocket)  # noqa: S101  # Starlette knows no third kind
         await refuse(connection.scope, connection.receive, connection.send, response)
         return None
+
+
+def _header_value(value: str) -> str:
+    """The value as headers can hold it; what a client sent may have gone into it."""
+    return value.encode("latin-1", "replace").decode("latin-1").translate(_CONTROLS)
 
 
 @contextmanager

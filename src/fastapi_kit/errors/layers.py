@@ -1,5 +1,6 @@
 """The places in the stack that exception handlers do not reach."""
 
+import json
 from http import HTTPStatus
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_kit.errors.exceptions import phrase
+from fastapi_kit.errors.exceptions import UnprocessableError, phrase
 from fastapi_kit.errors.problem import ProblemResponse, problem
 from fastapi_kit.errors.strict_json import strictly
 from fastapi_kit.logs.configure import answered_instead
@@ -90,9 +91,11 @@ class OutermostLayer:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = context_of(scope)
+        received: Message = {}
 
         async def receive_and_note() -> Message:
-            message = await receive()
+            nonlocal received
+            received = message = await receive()
             if message["type"] == "websocket.disconnect":
                 context.socket = "closed"
             return message
@@ -110,7 +113,8 @@ class OutermostLayer:
         except WebSocketDisconnect:
             return  # the client has gone, which is how most WebSockets end
         except Exception as error:
-            response, settled = self._handlers.settle(HTTPConnection(scope), error)
+            told = UnprocessableError() if _is_about(received, error) else error
+            response, settled = self._handlers.settle(HTTPConnection(scope), told)
             if settled or context.socket == "open" or _takes_answers(scope):
                 await refuse(scope, receive_and_note, send_and_note, response)
             if not settled:
@@ -128,6 +132,18 @@ async def refuse(scope: Scope, receive: Receive, send: Send, response: Response)
         code = _INTERNAL_ERROR if failed else _POLICY_VIOLATION
         reason = f"{status} {phrase(status)}"
         await send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def _is_about(message: Message, error: Exception) -> bool:
+    """Whether the error is what Starlette's ``receive_text`` and its like make of this message."""
+    if message.get("type") != "websocket.receive":
+        return False
+    text, data = message.get("text"), message.get("bytes") or b""
+    if isinstance(error, KeyError):  # a message of the other kind
+        return error.args == ("text" if text is None else "bytes",)
+    if isinstance(error, json.JSONDecodeError):
+        return error.doc == (data.decode(errors="replace") if text is None else text)
+    return isinstance(error, UnicodeDecodeError) and error.object == data
 
 
 def _takes_answers(scope: Scope) -> bool:
