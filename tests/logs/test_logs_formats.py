@@ -492,7 +492,32 @@ def test_an_access_line_is_as_robust(value: Any, expected: Any, encoder: Any) ->
 
 def test_an_access_line_outside_of_a_request_is_whole() -> None:
     assert object_of(access_record(a=1), "json")["message"] == "GET / 200"
-    assert ConsoleFormatter().format(access_record(a=1)).endswith("GET / 200  a=1")
+
+
+REQUEST: dict[str, Any] = {
+    "http.request.method": "GET",
+    "url.path": "/items/7",
+    "http.route": "/items/{number}",
+    "client.address": "127.0.0.1",
+    "trace_id": "0" * 32,
+    "span_id": "0" * 16,
+    "duration_ms": 19.528,
+}
+ANSWERED: dict[str, Any] = {**REQUEST, "http.response.status_code": 200}
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        (ANSWERED, "GET /items/7 200 in 19.5 ms"),
+        ({**ANSWERED, "url.query": "a=1&b=2"}, "GET /items/7?a=1&b=2 200 in 19.5 ms"),
+        ({**REQUEST, "error.type": "Gone"}, "GET /items/7 - in 19.5 ms  error.type=Gone"),
+    ],
+)
+def test_a_person_reads_a_short_access_line(fields: dict[str, Any], shown: str) -> None:
+    line = ConsoleFormatter().format(access_record(**fields))
+
+    assert line.partition(" ")[2] == f"INFO     fastapi_kit.access: {shown}"
 
 
 def test_an_unknown_encoder_is_refused() -> None:

@@ -232,8 +232,28 @@ def _encoder(name: Encoder) -> Callable[[dict[str, Any]], str]:
     return _encode_fast if name == "orjson" else _encode_standard
 
 
+# What a person reads in the access line's message, or does not miss in development.
+_NOT_ON_CONSOLE = frozenset(
+    {
+        "client.address",
+        "duration_ms",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "span_id",
+        "trace_id",
+        "url.path",
+        "url.query",
+    }
+)
+
+
 class ConsoleFormatter(logging.Formatter):
-    """Formats records for a person at a terminal: one line, then the traceback indented."""
+    """Formats records for a person at a terminal: one line, then the traceback indented.
+
+    An access line is short: method, path with query, status and duration, the request's id, and
+    what `add_log_fields` added. The rest of its fields is for `JsonFormatter`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break at its end."""
@@ -245,17 +265,27 @@ class ConsoleFormatter(logging.Formatter):
     def _lines(self, record: logging.LogRecord) -> str:
         moment = _local_time(record.created)
         level, name = str(loggable(record.levelname)), loggable(record.name)
-        parts = [f"{moment} {level:<8} {name}: {message_of(record)}"]
+        access = _access_fields(record)
+        message = message_of(record) if access is None else _in_short(access)
+        parts = [f"{moment} {level:<8} {name}: {message}"]
         context = current.get()
         if context is not None and context.request_id is not None:
             parts.append(f"request_id={context.request_id}")
-        parts += [f"{key}={value}" for key, value in fields_of(record).items()]
+        hidden = frozenset[str]() if access is None else _NOT_ON_CONSOLE
+        fields = fields_of(record).items()
+        parts += [f"{key}={value}" for key, value in fields if key not in hidden]
         line = text("  ".join(parts)).translate(_ESCAPES)
         stack = stack_of(record)
         if stack is None:
             return line
         rest = (part.translate(_ESCAPES) for part in stack.splitlines())
         return "\n    ".join([line, *rest])
+
+
+def _in_short(access: dict[str, Any]) -> str:
+    target = "?".join(access[key] for key in ("url.path", "url.query") if key in access)
+    status = access.get("http.response.status_code", "-")
+    return f"{access['http.request.method']} {target} {status} in {access['duration_ms']:.1f} ms"
 
 
 def _local_time(seconds: float) -> str:
