@@ -164,8 +164,9 @@ def test_blank_lists_are_empty(text: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings().cors_origins == []
 
 
-def test_broken_json_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_CORS_ORIGINS", '["https://a.example"')
+@pytest.mark.parametrize("text", ['["https://a.example"', "[" * 100_000], ids=["open", "deep"])
+def test_broken_json_lists_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_CORS_ORIGINS", text)
 
     with pytest.raises(ConfigurationError, match="SHOP_CORS_ORIGINS: Input should be a valid list"):
         Settings()
@@ -276,6 +277,8 @@ def test_hosts_may_have_wildcards(host: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("project_name", ""),
+        ("version", " "),
         ("docs_url", "docs"),
         ("root_path", "api"),
         ("root_path", "/api/"),

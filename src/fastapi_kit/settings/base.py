@@ -276,6 +276,13 @@ class AppSettings(BaseSettings):
                     f"production will refuse this: {unsafe[name]}", SettingsWarning, stacklevel=3
                 )
 
+    @field_validator("project_name", "version")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():  # FastAPI's own refusal, later, names no variable
+            raise ValueError("Input should not be blank")
+        return value
+
     @field_validator("*", mode="before")
     @classmethod
     def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
