@@ -201,6 +201,15 @@ async def test_a_second_start_finds_its_data(settings: Settings) -> None:
     assert users.json()["total"] == 4
 
 
+async def test_the_first_page_names_the_address_that_it_was_asked_at(tmp_path: Path) -> None:
+    settings = Settings.for_tests(database_url=f"sqlite:///{tmp_path}/shop.db")
+
+    async with app_client(create_app(settings)) as client:
+        home = await client.get("/", headers={"Host": "shop.example:81"})
+
+    assert "curl -i 'http://shop.example:81/api/v1/items?size=2'" in home.text
+
+
 async def test_production_has_no_demo_users(tmp_path: Path) -> None:
     settings = Settings.for_tests(
         environment="production",

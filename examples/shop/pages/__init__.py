@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from examples.shop.demo import PASSWORD
@@ -15,15 +15,14 @@ _LOGINS = Template((Path(__file__).parent / "logins.html").read_text("utf-8"))
 
 
 def pages_router(settings: Settings) -> APIRouter:
-    folder = escape(str(settings.mail_folder))
-    logins = _LOGINS.substitute(password=escape(PASSWORD), mail_folder=folder)
-    home = _HOME.substitute(
-        name=escape(settings.project_name), logins=logins if settings.has_demo_data else ""
-    )
+    name = escape(settings.project_name)
+    demo = {"password": escape(PASSWORD), "mail_folder": escape(str(settings.mail_folder))}
     router = APIRouter(include_in_schema=False)
 
     @router.get("/", response_class=HTMLResponse)
-    async def show_home() -> str:
-        return home
+    async def show_home(request: Request) -> str:
+        address = escape(str(request.base_url).removesuffix("/"))
+        logins = _LOGINS.substitute(demo, address=address) if settings.has_demo_data else ""
+        return _HOME.substitute(name=name, address=address, logins=logins)
 
     return router
