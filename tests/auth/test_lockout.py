@@ -12,7 +12,7 @@ from fastapi_kit.auth import MemoryLockout
 from fastapi_kit.auth.lockout import ALARM_FAILURES
 from fastapi_kit.errors import ConfigurationError
 from tests.auth.accounts import Accounts, Clock
-from tests.auth.sessions import PASSWORD, House, is_refused
+from tests.auth.sessions import PASSWORD, Down, House, is_refused
 
 THIEF, ANN = "198.51.100.7", "203.0.113.1"
 
@@ -275,6 +275,37 @@ async def test_while_the_users_cannot_be_reached_nothing_is_counted() -> None:
         for _ in range(12):
             with pytest.raises(ConnectionError):
                 await client.try_log_in()
+
+
+class Unreachable(MemoryLockout):
+    """Counts that are kept elsewhere, one of whose methods cannot be reached."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(clock=Clock())
+        setattr(self, method, getattr(Down(), method))
+
+
+@pytest.mark.parametrize("method", ["begin", "succeeded"])
+async def test_a_lockout_that_is_down_is_503(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    house = House(options={"lockout": Unreachable(method)})
+    async with house.client(THIEF) as client:
+        response = await client.try_log_in()
+
+    is_refused(response, "temporarily_unavailable", 503)
+    assert int(response.headers["retry-after"]) > 0
+    assert (len(house.store), house.events) == (0, [])
+    assert "The lock-out does not answer: ConnectionError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_lockout_that_is_down_while_the_users_are_is_503() -> None:
+    class Gone(Accounts):
+        async def get_by_login(self, login: str) -> None:
+            raise OSError
+
+    house = House(accounts=Gone(), options={"lockout": Unreachable("abandoned")})
+    async with house.client(THIEF) as client:
+        is_refused(await client.try_log_in(), "temporarily_unavailable", 503)
 
 
 @pytest.mark.parametrize("options", [{"lockout": False}, {"client_address": lambda request: None}])

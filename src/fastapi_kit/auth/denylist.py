@@ -1,6 +1,5 @@
 """Access tokens that hold no longer, though they have not expired."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -8,24 +7,25 @@ from typing import Protocol, TypeVar
 from fastapi_kit.auth.caller import AccessClaims
 from fastapi_kit.auth.policy import MAX_LEEWAY, MAX_TTL, utc_now
 from fastapi_kit.auth.refusal import Refusal
-from fastapi_kit.errors import AppError, ServiceUnavailableError
+from fastapi_kit.auth.stores import answered
 
 __all__ = ["DenyList", "MemoryDenyList", "ask_store", "require_not_denied", "revoke", "spend"]
-
-logger: logging.Logger = logging.getLogger("fastapi_kit.auth")
 
 ResultT = TypeVar("ResultT")
 
 KEPT = MAX_TTL + MAX_LEEWAY
 """How long an end of sessions matters: as long as the longest token could hold."""
-RETRY_AFTER_SECONDS = 5
 
 
 class DenyList(Protocol):
     """Where revoked access tokens are kept: any object with these methods.
 
-    It is asked on each authenticated request. Where several processes serve, they must share it.
-    Whatever a method raises is answered by 503: a token is never let through because nobody knows.
+    Revocation as RFC 7009 has it. It is asked on each authenticated request. Where several
+    processes serve, they must share it. Whatever a method raises is answered by 503: a token is
+    never let through because nobody knows.
+
+    Identifiers and subjects have 1 to 255 printable characters; moments are aware, and matter to
+    the microsecond.
     """
 
     async def deny(self, jti: str, *, until: datetime) -> bool:
@@ -37,11 +37,18 @@ class DenyList(Protocol):
         ...
 
     async def end_sessions(self, subject: str, *, at: datetime) -> None:
-        """Refuse every token of the subject that was issued before this aware moment."""
+        """Refuse every token of the subject that was issued before this aware moment.
+
+        A later end replaces an earlier one, never the other way round. It may be forgotten after
+        `TokenPolicy`'s longest lifetime and leeway, 366 days and 5 minutes.
+        """
         ...
 
     async def is_denied(self, jti: str, *, subject: str, issued_at: datetime) -> bool:
-        """Whether this token is refused, by its identifier or by an end of sessions."""
+        """Whether this token is refused, by its identifier or by an end of sessions.
+
+        Only a plain ``False`` lets it through. `issued_at` is its ``iat``.
+        """
         ...
 
 
@@ -127,20 +134,13 @@ async def spend(store: DenyList, token_id: str, expires_at: datetime) -> None:
 
 
 async def ask_store(answer: Awaitable[ResultT]) -> ResultT:
-    """A store's answer.
+    """The deny list's answer.
 
     Raises:
-        ServiceUnavailableError: It gives none. The log has the kind of error, not its text, which
-            could hold what was asked.
+        ServiceUnavailableError: It gives none.
     """
-    try:
-        return await answer
-    except AppError:
-        raise
-    except Exception as error:  # noqa: BLE001  # a store's driver may raise anything
-        kind = type(error).__name__
-    logger.error("The deny list does not answer: %s", kind)
-    raise ServiceUnavailableError(
-        "Whether the access token still holds cannot be told now.",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
+    return await answered(
+        answer,
+        by="The deny list",
+        detail="Whether the access token still holds cannot be told now.",
     )

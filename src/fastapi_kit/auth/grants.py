@@ -1,5 +1,6 @@
 """Tokens for a password, and tokens for a refresh token."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from inspect import isawaitable
 from math import ceil
@@ -19,12 +20,14 @@ from fastapi_kit.auth.refresh import (
 )
 from fastapi_kit.auth.refusal import Refusal
 from fastapi_kit.auth.revocation import deny_access_tokens
+from fastapi_kit.auth.stores import answered
 from fastapi_kit.auth.token_responses import TokenResponse
 from fastapi_kit.errors import AppError, TooManyRequestsError
 
 __all__ = ["PasswordGrants", "RefreshGrants"]
 
 UserT = TypeVar("UserT")
+ResultT = TypeVar("ResultT")
 
 
 class PasswordGrants(Generic[UserT]):
@@ -83,7 +86,7 @@ class PasswordGrants(Generic[UserT]):
         await self._ask_limiter(LoginAttempt(grant.username, client))
         if self._lockout is None or client is None:  # nobody could be told from anybody else
             return await self._check(grant)
-        wait = await self._lockout.begin(grant.username, client)
+        wait = await _counted(self._lockout.begin(grant.username, client))
         if wait > 0:
             await self._refused(client, "too many failed attempts")
             raise TooManyRequestsError(
@@ -93,10 +96,10 @@ class PasswordGrants(Generic[UserT]):
         try:
             result = await self._check(grant)
         except Exception:
-            await self._lockout.abandoned(grant.username, client)
+            await _counted(self._lockout.abandoned(grant.username, client))
             raise
         if result.user is not None:
-            await self._lockout.succeeded(grant.username, client)
+            await _counted(self._lockout.succeeded(grant.username, client))
         return result
 
     async def _check(self, grant: PasswordGrant) -> LoginResult[UserT]:
@@ -214,6 +217,12 @@ class RefreshGrants(Generic[UserT]):
             reason=reason,
         )
         await report(event, self._audit)
+
+
+async def _counted(answer: Awaitable[ResultT]) -> ResultT:
+    return await answered(
+        answer, by="The lock-out", detail="Log-in is not possible at the moment; try again."
+    )
 
 
 def _granted(principal: Principal, asked: frozenset[str]) -> frozenset[str]:

@@ -41,11 +41,12 @@ FAMILIAR_CLIENTS = 8
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """A log-in by password that is about to be checked."""
+    """A log-in by password that is about to be checked (RFC 6749 section 4.3.2)."""
 
     login: str = field(repr=False)
     """The name as typed; at times a password, so keep it out of logs."""
     client_address: str | None
+    """Where the request came from, as the server tells it; ``None`` where it does not."""
 
 
 LoginLimiter = Callable[[LoginAttempt], Awaitable[None] | None]
@@ -54,14 +55,18 @@ LoginLimiter = Callable[[LoginAttempt], Awaitable[None] | None]
 
 
 class Lockout(Protocol):
-    """Makes clients that fail to log in wait. Counts an attempt before its outcome is known."""
+    """Makes clients that fail to log in wait. Counts an attempt before its outcome is known.
+
+    An attempt begins, and then succeeds, is abandoned, or stays counted as a failure. Whatever a
+    method raises is answered by 503, and nobody logs in meanwhile.
+    """
 
     async def begin(self, login: str, client: str) -> float:
         """Seconds to wait; 0 lets the attempt go on, and counts it as a failure for now.
 
         Args:
-            login: The name as typed, of a user or not.
-            client: The client's address.
+            login: The name as typed, of a user or not; at times a password, so keep it out of logs.
+            client: The client's address. Requests without one are not counted at all.
         """
         ...
 

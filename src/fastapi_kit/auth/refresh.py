@@ -1,7 +1,6 @@
 """Refresh tokens: opaque, used once, in sessions that end (RFC 6749 section 6, RFC 9700 section 4.14)."""
 
 import hashlib
-import logging
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,11 +13,10 @@ from typing import Protocol, TypeVar
 from fastapi_kit.auth.caller import AccessClaims
 from fastapi_kit.auth.policy import utc_now
 from fastapi_kit.auth.refusal import Refusal
-from fastapi_kit.errors import AppError, ConfigurationError, ServiceUnavailableError
+from fastapi_kit.auth.stores import answered
+from fastapi_kit.errors import ConfigurationError
 
 __all__ = ["RefreshSession", "RefreshStore", "RefreshTokens", "ReusedTokenRefusal"]
-
-logger: logging.Logger = logging.getLogger("fastapi_kit.auth")
 
 ResultT = TypeVar("ResultT")
 
@@ -28,7 +26,6 @@ SECRET_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{64}")
 MAX_ACCESS_TOKENS = 20
 """Remembered of a session, so that ending it can end them too."""
-STORE_RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,11 @@ class RefreshSession:
 
 
 class RefreshStore(Protocol):
-    """Where sessions are kept. Each method is a transaction of its own, committed on return."""
+    """Where sessions are kept. Each method is a transaction of its own, committed on return.
+
+    Whatever a method raises is answered by 503, never by "there is no such session". Moments are
+    aware UTC, to the microsecond.
+    """
 
     async def add(self, session: RefreshSession) -> None:
         """Keep a new session."""
@@ -111,12 +112,13 @@ class RefreshTokens:
     Args:
         store: Keeps the sessions: `MemoryRefreshStore`, `SQLAlchemyRefreshStore`, or your own. One
             that fails is answered by 503.
-        idle: How long a token may lie unused.
+        idle: How long a token may lie unused; a second at least.
         absolute: How long a session lasts in all, until the user logs in again.
         clock: Tells the time, aware; tests give their own.
 
     Raises:
-        ConfigurationError: The durations are not 0 < idle <= absolute, or the clock is naive.
+        ConfigurationError: The durations are not a second <= idle <= absolute, or the clock is
+            naive.
     """
 
     def __init__(
@@ -258,16 +260,10 @@ class RefreshTokens:
 
 async def _answered(answer: Awaitable[ResultT]) -> ResultT:
     """What the store answers; whatever it raises is 503, never "there is no such session"."""
-    try:
-        return await answer
-    except AppError:
-        raise
-    except Exception as error:  # noqa: BLE001  # drivers raise many kinds, with values in their text
-        kind = type(getattr(error, "orig", None) or error).__name__
-        logger.error("The store of refresh tokens failed: %s", kind)  # noqa: TRY400
-    raise ServiceUnavailableError(
-        "Sessions cannot be reached at the moment; try again.",
-        retry_after_seconds=STORE_RETRY_SECONDS,
+    return await answered(
+        answer,
+        by="The store of refresh tokens",
+        detail="Sessions cannot be reached at the moment; try again.",
     )
 
 
