@@ -85,9 +85,9 @@ class Auth(Generic[UserT]):
         optional_user: Gives the user, or ``None`` without a token; 401 for one that does not hold.
         scopes: The scopes that tokens can carry, with their descriptions.
         default_scopes: What a log-in gets that asks for none.
-        access_ttl: How long a token lives.
+        access_ttl: How long a token lives, by the issuer's policy, or the first verifier's.
         clock: Tells the time, as the tokens' policy has it.
-        denylist: Where revoked tokens are kept.
+        denylist: Where revoked tokens are kept, or ``None``.
         scheme: The dependency beneath the others, which OpenAPI shows.
 
     Raises:
@@ -232,7 +232,7 @@ class Auth(Generic[UserT]):
             denylist: As for `Auth`.
             hasher: As for `Auth`.
             clock: Tells the time, aware; tests give their own.
-            scheme_name: As for `Auth`.
+            scheme_name: As for `Auth`; ``None`` means ``OAuth2PasswordBearer``.
 
         Raises:
             ConfigurationError: The secret is unsafe, a scope cannot be asked for, the users lack a
@@ -345,7 +345,7 @@ class Auth(Generic[UserT]):
         )
 
     async def verify_access_token(self, token: str) -> AccessClaims:
-        """What an access token says, once its signature and claims are found to hold.
+        """What an access token says, once it is found to hold (RFC 9068 section 4).
 
         The deny list is asked. It does not ask whether the user is still there and active:
         `identify` does.
@@ -363,7 +363,7 @@ class Auth(Generic[UserT]):
         return claims
 
     async def deny(self, claims: AccessClaims) -> None:
-        """Refuse this access token from now on: `revoke` of RFC 7009.
+        """Refuse this access token from now on (RFC 7009 section 2.1), until it has expired.
 
         Raises:
             ServiceUnavailableError: The deny list does not answer: the token may still hold.
@@ -373,6 +373,9 @@ class Auth(Generic[UserT]):
 
     async def end_all_sessions(self, subject: str) -> None:
         """Refuse every access token of the subject that was issued before this moment.
+
+        To the microsecond, for our own tokens; those of others count by the second of their
+        ``iat``.
 
         For a password change, a stolen device, "log out everywhere". Refresh tokens are another
         store's: `auth_router`'s ``logout_all`` ends both.
@@ -444,7 +447,11 @@ class Auth(Generic[UserT]):
         return claims
 
     async def password_hash_of(self, subject: str) -> str | None:
-        """The stored password hash of an active user, or ``None``; for `verify_purpose_token`."""
+        """The stored password hash of an active user, or ``None``; for `verify_purpose_token`.
+
+        Raises:
+            ConfigurationError: This `Auth` has no users.
+        """
         user = await self.users.get(subject)
         if user is None or not self.users.principal(user).active:
             return None
@@ -474,10 +481,12 @@ class Auth(Generic[UserT]):
         same work and give the same answer; the log tells them apart. A password hash of an old
         scheme or of other parameters is replaced after success.
 
-        Nothing limits how often it is asked: `auth_router`'s token route does that for itself.
+        Nothing limits how often it is asked, and nothing notices a password that is changed at this
+        moment: `auth_router`'s token route does both for itself.
 
         Raises:
             ServiceUnavailableError: Too many log-ins wait already.
+            ConfigurationError: This `Auth` has no users.
         """
         result = await check_login(self.users, self.hasher, login, password)
         name: EventName = "login" if result.reason is None else "login_refused"
@@ -498,6 +507,7 @@ class Auth(Generic[UserT]):
 
         Raises:
             ValueError: A scope is not declared.
+            TypeError: ``scopes`` is one string instead of a collection.
         """
         granted = self._declared(self.scopes if scopes is None else scopes, ValueError)
 

@@ -26,7 +26,7 @@ class AccessClaims:
     expires_at: datetime
     """``exp``, aware UTC; from this moment on the token is refused."""
     issuer: str = ""
-    """``iss``: who issued it, one of those that are trusted."""
+    """``iss``: who issued it, one of those that are trusted; empty only in tests, by `as_user`."""
     auth_time: datetime | None = None
     """``auth_time``, aware UTC: when the user last proved who they are; ``None`` if not told.
     Refreshing a token does not move it (RFC 9068 section 2.2.1)."""
@@ -51,6 +51,7 @@ class Caller(Generic[UserT_co]):
     """The user behind a request, by a verified token; `Auth.identify` gives it."""
 
     user: UserT_co
+    """As `Users.get` gave it; without users, what the token says, as a `Principal`."""
     principal: Principal
     """Roles that a `RoleHierarchy` adds are among its roles."""
     claims: AccessClaims

@@ -77,7 +77,8 @@ class SQLAlchemyDenyList:
     """A `DenyList` in SQLite or PostgreSQL, shared by all workers.
 
     Each authenticated request costs one look-up by primary key. Call `purge` once a day to keep the
-    table small.
+    table small. Its methods raise SQLAlchemy's errors, and `ConfigurationError` for another kind of
+    database; `Auth` answers them by 503.
 
     Args:
         db: Gives sessions; `fastapi_kit.db.Database`, or anything alike.
@@ -120,7 +121,11 @@ class SQLAlchemyDenyList:
             return (await db.execute(query.limit(1))).first() is not None
 
     async def purge(self) -> int:
-        """Forget what no longer matters; the number of rows."""
+        """Forget what no longer matters; the number of rows.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+        """
         statement = delete(self.table).where(self.table.c.forget_at <= _microseconds(self._clock()))
         async with self._db.session() as db:
             return _count(await db.execute(statement))

@@ -119,7 +119,11 @@ class NotAllowedError(ForbiddenError):
 
 
 class UnusablePasswordError(UnprocessableError):
-    """422: `PasswordHasher.hash` was given a password that it will not hash."""
+    """422: a new password that `PasswordHasher.hash` will not hash.
+
+    It is empty, longer than 4096 bytes in UTF-8, or not valid Unicode. An app raises it too, for
+    one that it knows to be breached. Its detail never repeats the password.
+    """
 
     type = "/problems/unusable-password"
     title = "Unusable password"

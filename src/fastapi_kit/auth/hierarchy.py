@@ -15,7 +15,7 @@ class RoleHierarchy:
         RoleHierarchy({"admin": ["editor"], "editor": ["viewer"]})
 
     With it ``roles("viewer")`` lets editors and admins through too. Roles that are not named stand
-    for themselves.
+    for themselves. Permissions and scopes are not touched.
 
     Args:
         includes: Role to the roles directly below it.

@@ -49,8 +49,8 @@ class KeyRing:
         """A ring whose tokens are signed with a secret (RFC 7518 section 3.2).
 
         Args:
-            kid: The key's name, told in each token: 1 to 128 printable characters. ``None`` names
-                no key, as ``Auth.from_secret`` does.
+            kid: The key's name, told in each token (RFC 7515 section 4.1.4): 1 to 128 printable
+                characters. ``None`` names no key, as ``Auth.from_secret`` does.
             secret: Random bytes, as ``pydantic.SecretStr``, str or bytes: 32 or more for HS256, 48
                 for HS384, 64 for HS512.
             alg: HS256, HS384 or HS512.
@@ -76,8 +76,8 @@ class KeyRing:
         """A ring of RSA or EC keys (RFC 7518 sections 3.3 and 3.4).
 
         Args:
-            kid: The key's name, told in each token: 1 to 128 printable characters, for example the
-                month. ``None`` names no key.
+            kid: The key's name, told in each token (RFC 7515 section 4.1.4): 1 to 128 printable
+                characters, for example the month. ``None`` names no key.
             pem: A private key in PEM, not encrypted; or a public one, for a ring that verifies only.
             alg: RS256, RS384 or RS512 for RSA of 2048 bits or more; ES256 for P-256, ES384 for
                 P-384, ES512 for P-521.

@@ -50,7 +50,8 @@ class PasswordHasher:
     some milliseconds; a full-cost hash at import would take a fifth of a second of each start.
 
     Args:
-        time_cost: Passes over the memory.
+        time_cost: Passes over the memory; this and the next two are the second recommendation of
+            RFC 9106 section 4.
         memory_cost_kib: Kibibytes a hash takes.
         parallelism: Lanes of argon2, each a thread.
         max_concurrency: How many hashes run at once in this process.
@@ -182,7 +183,7 @@ class PasswordHasher:
     async def updated_hash(self, password: str, password_hash: str | None) -> str | None:
         """A new hash of a password that was found to fit, where the old one should be replaced.
 
-        As the second of `verify_and_update`.
+        ``None`` where there is nothing to replace, or too many callers wait already.
         """
         if not self.needs_update(password_hash):
             return None
@@ -192,7 +193,10 @@ class PasswordHasher:
             return None
 
     def needs_update(self, password_hash: str | None) -> bool:
-        """Whether a hash is of an old scheme or of other parameters than this hasher's."""
+        """Whether a hash is of an old scheme or of other parameters than this hasher's.
+
+        ``False`` for ``None`` and for what is no hash: there is nothing to update.
+        """
         try:
             return password_hash is not None and self._context.needs_update(password_hash)
         except Exception:  # noqa: BLE001  # as in `_verify`

@@ -43,7 +43,8 @@ class TokenPolicy:
             usually a URL. Give each service that shares a key its own.
         audience: ``aud`` (RFC 7519 section 4.1.3): who the tokens are for; ``None`` means the
             issuer. A verified token may name others beside it.
-        access_ttl: How long an access token lives, from a second to 366 days.
+        access_ttl: How long an access token lives, from a second to 366 days; ``exp`` is when it
+            ends (RFC 7519 section 4.1.4).
         leeway: How late ``exp`` and how early ``nbf`` may be, at most five minutes, for hosts
             whose clocks differ. A token's ``iat`` may be a minute ahead in any case.
         clock: Tells the time, aware; tests give their own.

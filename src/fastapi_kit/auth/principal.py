@@ -82,6 +82,9 @@ class Users(Protocol[UserT]):
 
     Let each method open a short session of its own and return a detached user: the user is loaded
     on every authenticated request, also on those that never write.
+
+    What a method raises goes on as the app's own error: it is no refusal, and makes nobody
+    anonymous.
     """
 
     async def get(self, subject: str) -> UserT | None:

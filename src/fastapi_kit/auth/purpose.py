@@ -25,9 +25,10 @@ _PURPOSE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class PurposeClaims:
-    """What a verified purpose token says."""
+    """What a verified purpose token says (claims of RFC 7519 section 4.1)."""
 
     purpose: str
+    """What it is good for, and nothing else."""
     subject: str
     """``sub``: whose token it is."""
     token_id: str

@@ -71,7 +71,8 @@ def refresh_sessions_table(metadata: MetaData, *, name: str = TABLE_NAME) -> Tab
 class SQLAlchemyRefreshStore:
     """A `RefreshStore` in SQLite or PostgreSQL, shared by all workers.
 
-    Call `RefreshTokens.purge` once a day to keep the table small.
+    Call `RefreshTokens.purge` once a day to keep the table small. Its methods raise SQLAlchemy's
+    errors, which `RefreshTokens` answers by 503.
 
     Args:
         db: Gives sessions; `fastapi_kit.db.Database`, or anything alike.

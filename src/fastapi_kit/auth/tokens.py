@@ -21,7 +21,7 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105  # RFC 9068 section 2.1
 
 
 class TokenIssuer:
-    """Makes tokens; ``Auth(issuer=TokenIssuer(policy, keys), ...)``.
+    """Makes access tokens (RFC 9068 section 2); ``Auth(issuer=TokenIssuer(policy, keys), ...)``.
 
     Args:
         policy: What the tokens say.
@@ -112,7 +112,7 @@ def require_issuable(subject: str, ttl: timedelta) -> None:
 
 
 class TokenVerifier:
-    """Tells whether an access token holds, and what it says.
+    """Tells whether an access token holds, and what it says (RFC 9068 section 4).
 
     Args:
         policy: What its tokens must say.
