@@ -1,5 +1,6 @@
 """Sessions of users begin, go on and end as the contract says."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -79,6 +80,26 @@ async def test_a_new_password_wants_the_old_one(client: AsyncClient) -> None:
     response = await client.put("/api/v1/users/me/password", json=change, headers=headers)
 
     assert_problem(response, 403, type="/problems/wrong-password")
+
+
+async def test_of_many_new_passwords_at_once_one_is_stored(client: AsyncClient) -> None:
+    headers = await log_in(client, "viewer")
+    new = [f"another long password, {number}" for number in range(4)]
+
+    answers = await asyncio.gather(
+        *(
+            client.put(
+                "/api/v1/users/me/password",
+                json={"current_password": PASSWORD, "new_password": password},
+                headers=headers,
+            )
+            for password in new
+        )
+    )
+
+    assert [answer.status_code for answer in answers].count(204) == 1
+    stored = new[[answer.status_code for answer in answers].index(204)]
+    assert "access_token" in await tokens(client, "viewer", stored)
 
 
 async def test_a_deleted_user_is_out_at_once(client: AsyncClient) -> None:

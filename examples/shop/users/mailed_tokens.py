@@ -11,9 +11,10 @@ from sqlalchemy import update
 
 from examples.shop.users.mail import Mailer
 from examples.shop.users.models import User
+from examples.shop.users.passwords import Passwords
 from examples.shop.users.schemas import EmailConfirmation, ForgottenPassword, PasswordReset
 from fastapi_kit import Auth, SessionDep, error_responses
-from fastapi_kit.auth import InvalidTokenError, RefreshTokens, end_every_session
+from fastapi_kit.auth import InvalidTokenError, RefreshTokens
 from fastapi_kit.errors import BadRequestError
 
 RESET = "password-reset"
@@ -104,6 +105,7 @@ class MailedTokens:
 def mailed_tokens_router(auth: Auth[User], refresh: RefreshTokens, mailer: Mailer) -> APIRouter:
     CurrentUser = Annotated[User, Depends(auth.current_user)]  # noqa: N806  # a type
     tokens = MailedTokens(auth, mailer)
+    passwords = Passwords(auth, refresh)
     router = APIRouter(prefix="/auth", tags=["users"])
 
     @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED)
@@ -120,15 +122,8 @@ def mailed_tokens_router(auth: Auth[User], refresh: RefreshTokens, mailer: Maile
     async def reset_password(data: PasswordReset, session: SessionDep) -> None:
         """Set a new password by a mailed token, and log the user out everywhere."""
         user = await tokens.who_resets(data.token)
-        password_hash = await auth.hasher.hash(data.password.get_secret_value())
-        # Only where the old hash still stands: of several at once, by one token or two, one wins.
-        unchanged = (User.id == user.id) & (User.password_hash == user.password_hash)
-        change = update(User).where(unchanged).values(password_hash=password_hash)
-        if await session.scalar(change.returning(User.id)) is None:
-            raise InvalidMailedToken
-        # Stored first, so that nobody logs in with the old one in between.
-        await session.commit()
-        await end_every_session(auth, refresh, str(user.id))
+        if not await passwords.change(session, user, data.password):
+            raise InvalidMailedToken  # another change was faster, by this token or a second one
 
     @router.post("/request-verify", status_code=status.HTTP_202_ACCEPTED)
     async def request_verify(user: CurrentUser, tasks: BackgroundTasks) -> None:

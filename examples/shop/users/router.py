@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, status
 
 from examples.shop.users.models import Role, User
+from examples.shop.users.passwords import Passwords
 from examples.shop.users.schemas import PasswordChange, Profile, Registration, UserOut
 from fastapi_kit import (
     Auth,
@@ -10,7 +11,7 @@ from fastapi_kit import (
     SessionDep,
     error_responses,
 )
-from fastapi_kit.auth import RefreshTokens, end_every_session
+from fastapi_kit.auth import RefreshTokens
 from fastapi_kit.errors import ForbiddenError
 
 
@@ -30,6 +31,7 @@ class WrongPassword(ForbiddenError):  # noqa: N818
 
 def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
     CurrentUser = Annotated[User, Depends(auth.current_user)]  # noqa: N806  # a type
+    passwords = Passwords(auth, refresh)
     router = APIRouter(tags=["users"])
 
     @router.post(
@@ -67,11 +69,7 @@ def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
         current = data.current_password.get_secret_value()
         if not await auth.hasher.verify(current, user.password_hash):
             raise WrongPassword
-        password_hash = await auth.hasher.hash(data.new_password.get_secret_value())
-        mine = await session.get_one(User, user.id)
-        mine.password_hash = password_hash
-        # Stored first, so that nobody logs in with the old one in between.
-        await session.commit()
-        await end_every_session(auth, refresh, str(user.id))
+        if not await passwords.change(session, user, data.new_password):
+            raise WrongPassword  # another change was faster
 
     return router
