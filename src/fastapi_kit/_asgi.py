@@ -27,22 +27,28 @@ def inner_apps(app: ASGIApp) -> Iterator[Any]:
         inner = getattr(inner, "app", None)
 
 
-def refuse_inside(middleware: object, app: ASGIApp, *, refused: type, remedy: str) -> None:
-    """Raise ConfigurationError if ``refused`` lies inside ``middleware``."""
+def unless_inside(middleware: object, app: ASGIApp, *, refused: type, remedy: str) -> ASGIApp:
+    """The app, or its `Refusal` if ``refused`` lies inside ``middleware``."""
     if any(isinstance(inner, refused) for inner in inner_apps(app)):
-        raise ConfigurationError(
-            f"{type(middleware).__name__} is outside of {refused.__name__}: {remedy}"
+        return Refusal(
+            ConfigurationError(
+                f"{type(middleware).__name__} is outside of {refused.__name__}: {remedy}"
+            )
         )
+    return app
 
 
-def refuse_twice(middleware: object, app: ASGIApp) -> None:
-    """Raise ConfigurationError if the stack holds a second middleware of this kind."""
+def unless_twice(middleware: object, app: ASGIApp) -> ASGIApp:
+    """The app, or its `Refusal` if the stack holds a second middleware of this kind."""
     name = type(middleware).__name__
     if any(isinstance(inner, type(middleware)) for inner in inner_apps(app)):
-        raise ConfigurationError(
-            f"{name} is in the middleware stack twice; keep one "
-            "(setup_app adds its own, so do not add it beside setup_app)"
+        return Refusal(
+            ConfigurationError(
+                f"{name} is in the middleware stack twice; keep one "
+                "(setup_app adds its own, so do not add it beside setup_app)"
+            )
         )
+    return app
 
 
 class Refusal:

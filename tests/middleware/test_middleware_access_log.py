@@ -755,17 +755,31 @@ def test_it_takes_any_asgi_app(log_output: LogOutput) -> None:
     assert log_output.access[0]["url.path"] == "/a"
 
 
-def test_two_in_one_stack_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="AccessLogMiddleware is in the middleware stack"):
-        AccessLogMiddleware(AccessLogMiddleware(FastAPI()))
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (AccessLogMiddleware, "AccessLogMiddleware is in the middleware stack twice"),
+        (RequestIdMiddleware, "AccessLogMiddleware is outside of RequestIdMiddleware"),
+    ],
+)
+async def test_in_the_wrong_place_it_fails_the_start(inner: Any, message: str) -> None:
+    app = FastAPI()
+    app.add_middleware(inner)
+    app.add_middleware(AccessLogMiddleware)
+    sent: list[Message] = []
 
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
 
-def test_outside_of_the_request_id_it_is_refused() -> None:
-    with pytest.raises(
-        ConfigurationError,
-        match=r"AccessLogMiddleware is outside of RequestIdMiddleware: .* add RequestIdMiddleware",
-    ):
-        AccessLogMiddleware(RequestIdMiddleware(FastAPI()))
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(ConfigurationError, match=message):
+        await app({"type": "lifespan"}, receive, send)
+
+    # Without it, uvicorn takes this for an app without lifespan, and serves.
+    assert sent[0]["type"] == "lifespan.startup.failed"
+    assert message in sent[0]["message"]
 
 
 @pytest.mark.parametrize("skip", ["/livez", {"livez"}, ["/a", ""]])

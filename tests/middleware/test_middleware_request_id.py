@@ -158,8 +158,11 @@ def test_two_in_one_stack_are_refused() -> None:
 
     inner = Between(RequestIdMiddleware(FastAPI()))
 
-    with pytest.raises(ConfigurationError, match="RequestIdMiddleware is in the middleware stack"):
-        RequestIdMiddleware(inner)
+    with (
+        pytest.raises(ConfigurationError, match="RequestIdMiddleware is in the middleware stack"),
+        TestClient(RequestIdMiddleware(inner)),
+    ):
+        raise AssertionError("started")  # pragma: no cover
 
 
 def test_a_stack_that_loops_is_looked_through() -> None:

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_kit._asgi import RouteTemplates, header, refuse_inside, refuse_twice, route_path
+from fastapi_kit._asgi import RouteTemplates, header, route_path, unless_inside, unless_twice
 from fastapi_kit._misuse import ConfigurationError
 from fastapi_kit.logs.configure import silence_uvicorn_access
 from fastapi_kit.logs.context import RequestContext, context_of, current
@@ -86,21 +86,19 @@ class AccessLogMiddleware:
         options: What to skip and to redact; ``None`` means the defaults of `AccessLog`.
 
     Raises:
-        ConfigurationError: The stack has two of these, or `RequestIdMiddleware` lies inside.
+        ConfigurationError: At start: the stack has two of these, or `RequestIdMiddleware` lies inside.
     """
 
     def __init__(self, app: ASGIApp, *, options: AccessLog | None = None) -> None:
-        refuse_twice(self, app)
-        refuse_inside(
+        self.app: ASGIApp = unless_inside(
             self,
-            app,
+            unless_twice(self, app),
             refused=RequestIdMiddleware,
             remedy="access lines would carry no request id; add RequestIdMiddleware after "
             "AccessLogMiddleware (what is added last lies outermost)",
         )
         options = AccessLog() if options is None else options
         silence_uvicorn_access()
-        self.app = app
         self.skip: frozenset[str] = frozenset(options.skip)
         self.redact: frozenset[str] = frozenset(name.lower() for name in options.redact_query)
         self.templates: RouteTemplates = RouteTemplates()

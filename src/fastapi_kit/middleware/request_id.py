@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_kit._asgi import RESPONSE_STARTS, header, refuse_twice
+from fastapi_kit._asgi import RESPONSE_STARTS, header, unless_twice
 from fastapi_kit._misuse import ConfigurationError
 from fastapi_kit.logs.context import context_of, current
 
@@ -37,8 +37,8 @@ class RequestIdMiddleware:
             to see that its ids match too.
 
     Raises:
-        ConfigurationError: The header's name is none, ``new_id`` makes ids that do not match, or
-            the stack has two of these.
+        ConfigurationError: The header's name is none, ``new_id`` makes ids that do not match.
+            At start: the stack has two of these.
     """
 
     def __init__(
@@ -57,8 +57,7 @@ class RequestIdMiddleware:
                 f"new_id made {sample!r}, which does not match [A-Za-z0-9._-]{{1,128}}; "
                 "leave it out for random ids"
             )
-        refuse_twice(self, app)
-        self.app = app
+        self.app = unless_twice(self, app)
         self._header_name = header_name
         self._name = header_name.lower().encode()
         self._new_id = new_id

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_kit._asgi import RawHeader, refuse_twice
+from fastapi_kit._asgi import RawHeader, unless_twice
 from fastapi_kit._misuse import ConfigurationError
 
 _ONE_YEAR_SECONDS = 31_536_000
@@ -74,13 +74,12 @@ class SecurityHeadersMiddleware:
         headers: Which ones; ``None`` means the defaults of `SecurityHeaders`.
 
     Raises:
-        ConfigurationError: The stack has two of these.
+        ConfigurationError: At start: the stack has two of these.
     """
 
     def __init__(self, app: ASGIApp, *, headers: SecurityHeaders | None = None) -> None:
-        refuse_twice(self, app)
         headers = SecurityHeaders() if headers is None else headers
-        self.app = app
+        self.app = unless_twice(self, app)
         self._sets = {
             (html, secure): headers.encoded(html=html, secure=secure)
             for html in (False, True)

@@ -4,7 +4,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_kit._asgi import refuse_twice
+from fastapi_kit._asgi import unless_twice
 
 
 class TimingMiddleware:
@@ -17,12 +17,11 @@ class TimingMiddleware:
         process_time: Also add ``X-Process-Time``, in seconds.
 
     Raises:
-        ConfigurationError: The stack has two of these.
+        ConfigurationError: At start: the stack has two of these.
     """
 
     def __init__(self, app: ASGIApp, *, process_time: bool = False) -> None:
-        refuse_twice(self, app)
-        self.app = app
+        self.app = unless_twice(self, app)
         self._process_time = process_time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
