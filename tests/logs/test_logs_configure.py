@@ -90,6 +90,16 @@ def test_a_line_is_written_in_any_encoding(encoding: str) -> None:
     assert raw.getvalue().rstrip().endswith(shown)
 
 
+def test_a_stream_that_fails_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    configure_logging(stream=stream)
+    stream.close()
+
+    logging.getLogger("app").info("hello")
+
+    assert "I/O operation on closed file" in capsys.readouterr().err
+
+
 def test_a_line_is_written_to_a_stream_without_encoding(log_output: LogOutput) -> None:
     configure_logging(format="console", stream=log_output.stream)
 

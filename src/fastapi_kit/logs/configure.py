@@ -23,7 +23,7 @@ class _KitHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line, in characters that the stream's encoding has, and flush it."""
-        # StreamHandler's own takes twice as many calls, and its lock twice.
+        # As StreamHandler does, in half as many calls, and without taking the lock twice.
         try:
             line = self.format(record)
             stream = self.stream
