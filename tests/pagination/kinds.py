@@ -86,6 +86,20 @@ class Guid(TypeDecorator[uuid.UUID]):
         return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
+class Rounded(TypeDecorator[Decimal]):
+    """An amount as the database counts it."""
+
+    impl = Numeric(6, 2)
+    cache_ok = True
+
+
+class Ratio(TypeDecorator[Decimal]):
+    """A decimal that is stored as a float."""
+
+    impl = Double(asdecimal=True)
+    cache_ok = True
+
+
 class Base(DeclarativeBase):
     pass
 
@@ -122,6 +136,8 @@ class Kind(Base):
     shown: Mapped[datetime | None] = mapped_column(Moment)
     version: Mapped[tuple[int, int] | None] = mapped_column(Version)
     guid: Mapped[uuid.UUID | None] = mapped_column(Guid)
+    rounded: Mapped[Decimal | None] = mapped_column(Rounded)
+    ratio: Mapped[Decimal | None] = mapped_column(Ratio)
     stamped: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -168,6 +184,8 @@ VALUES: dict[str, list[Any]] = {
     "money": [Decimal("9.99"), Decimal("0.10"), Decimal("10.00")],
     "shown": [_START.replace(tzinfo=UTC), _START.replace(tzinfo=UTC, microsecond=0)],
     "version": [(1, 10), (1, 9), (2, 0)],
+    "rounded": [Decimal("1.25"), Decimal("-9999.99"), Decimal("9999.99")],
+    "ratio": [Decimal("0.1"), Decimal("1e300"), Decimal("-2.5")],
     "guid": [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.UUID(int=2**64)],
 }
 

@@ -1,7 +1,7 @@
 """Filters: what they keep, refuse and document, and when they are misconfigured."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -29,6 +29,8 @@ class KindFilters(Filters):
     at_least: Annotated[int | None, ge(Kind.small)] = None
     wholes: Annotated[list[int] | None, one_of(Kind.whole)] = None
     double: Annotated[float | None, le(Kind.double)] = None
+    near: Annotated[Decimal | None, ge(Kind.double)] = None
+    ratio: Annotated[Decimal | None, ge(Kind.ratio)] = None
     exact: Annotated[Decimal | None, ge(Kind.exact)] = None
     flag: Annotated[bool | None, equals(Kind.flag)] = None
     colour: Annotated[Colour | None, equals(Kind.colour)] = None
@@ -37,11 +39,14 @@ class KindFilters(Filters):
     local: Annotated[datetime | None, le(Kind.local)] = None
     moment: Annotated[datetime | None, le(Kind.moment)] = None
     aware: Annotated[AwareDatetime | None, ge(Kind.shown)] = None
+    clock: Annotated[time | None, ge(Kind.clock)] = None
+    zoned: Annotated[time | None, ge(Kind.zoned)] = None
     day: Annotated[date | None, ge(Kind.day)] = None
     span: Annotated[timedelta | None, le(Kind.span)] = None
     emulated: Annotated[timedelta | None, le(Kind.emulated)] = None
     key: Annotated[UUID | None, equals(Kind.key)] = None
     guid: Annotated[UUID | None, equals(Kind.guid)] = None
+    rounded: Annotated[Decimal | None, ge(Kind.rounded)] = None
     money: Annotated[Decimal | None, ge(Kind.money)] = None
     version: Annotated[tuple[int, int] | None, ge(Kind.version)] = None
 
@@ -94,6 +99,9 @@ def those(keep: Any) -> list[int]:
         ({"wholes": [0, -1]}, lambda kind: kind.whole in {0, -1}),
         ({"double": "inf"}, lambda kind: kind.double is not None),
         ({"double": "0.1"}, lambda kind: kind.double is not None and kind.double <= 0.1),
+        ({"near": "1e400"}, lambda kind: kind.double == float("inf")),
+        ({"near": "1e-400"}, lambda kind: kind.double is not None and kind.double > 0),
+        ({"ratio": "0.1"}, lambda kind: kind.ratio is not None and kind.ratio > 0),
         ({"exact": "0.1"}, lambda kind: kind.exact is not None and kind.exact >= Decimal("0.1")),
         ({"exact": "1e400"}, lambda kind: False),
         ({"flag": "true"}, lambda kind: kind.flag is True),
@@ -102,11 +110,14 @@ def those(keep: Any) -> list[int]:
         ({"local": "2026-01-01T12:00"}, lambda kind: kind.local and kind.local.year < 2027 and not kind.local.microsecond),
         ({"moment": "2026-01-02T00:00Z"}, lambda kind: kind.moment is not None),
         ({"aware": "2026-01-01T12:00Z"}, lambda kind: kind.shown is not None),
+        ({"clock": "12:00"}, lambda kind: kind.clock is not None and kind.clock.hour >= 12),
+        ({"zoned": "12:00Z"}, lambda kind: kind.zoned is not None),
         ({"day": "2026-01-01"}, lambda kind: kind.day and kind.day.year >= 2026),
         ({"span": "P1D"}, lambda kind: kind.span is not None and kind.span.days < 1),
         ({"emulated": "P1D"}, lambda kind: kind.emulated is not None and kind.emulated.days < 1),
         ({"key": UUID(int=0).hex}, lambda kind: kind.key == UUID(int=0)),
         ({"guid": UUID(int=0).hex}, lambda kind: kind.guid == UUID(int=0)),
+        ({"rounded": "1.25"}, lambda kind: kind.rounded and kind.rounded > 0),
         ({"money": "9.99"}, lambda kind: kind.money and kind.money >= Decimal("9.99")),
         ({"money": "9.99", "flag": 0}, lambda kind: kind.flag is False and kind.money and kind.money >= Decimal("9.99")),
     ],
@@ -134,6 +145,7 @@ async def test_rows_that_match_are_kept(
         "double=nan",
         "exact=1e1001",
         "exact=1e-1001",
+        f"exact=0.{'1' * 1001}",
         "exact=nan",
         "exact=Infinity",
         "colour=7",
@@ -142,10 +154,17 @@ async def test_rows_that_match_are_kept(
         "moment=2026-01-01T12:00",
         "moment=0001-01-01T00:00%2B05:00",
         "aware=2026-01-01T12:00",
+        "clock=12:00Z",
+        "zoned=12:00",
+        "zoned=12:00%2B16:00",
         "span=P999999999D",
         "emulated=P999999999D",
         "money=1e9",
         "money=1e500",
+        "rounded=1.254",
+        "rounded=10000",
+        "ratio=1e400",
+        "ratio=1e-400",
         "key=1",
         f"whole={'9' * 5000}",
     ],
@@ -234,6 +253,12 @@ class Shade(Enum):
         (Annotated[str | None, equals(Kind.key)], "is of str, and its column holds UUID"),
         (Annotated[Literal[1] | None, equals(Kind.text)], "is of int, and its column holds str"),
         (Annotated[Shade | None, equals(Kind.colour)], "is of Shade, and its column holds Colour"),
+        (Annotated[set[int] | None, ge(Kind.whole)], r"allows several values; use one_of\(\)"),
+        (Annotated[set[str] | None, contains(Kind.text)], "allows several values"),
+        (Annotated[str | None, one_of(Kind.text)], "allows one value.* annotate it with a set"),
+        (Annotated[int | None, contains(Kind.whole)], r"looks for text in Integer\(\); cast\(\)"),
+        (Annotated[str | None, contains(Kind.word)], "looks for text in Enum"),
+        (Annotated[str | None, contains(Kind.money)], "looks for text in Money"),
     ],
 )
 def test_a_field_that_cannot_filter_is_refused_when_it_is_made(
@@ -243,11 +268,12 @@ def test_a_field_that_cannot_filter_is_refused_when_it_is_made(
         type("Wrong", (Filters,), {"__annotations__": {"field": annotation}, "field": None})
 
 
-def test_a_model_that_forbids_the_paginators_parameters_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="has extra='forbid'"):
+@pytest.mark.parametrize("extra", ["forbid", "allow"])
+def test_a_model_that_takes_the_paginators_parameters_is_refused(extra: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"has extra='{extra}'"):
 
-        class Strict(Filters):  # pyright: ignore[reportUnusedClass]
-            model_config = ConfigDict(extra="forbid")
+        class Greedy(Filters):  # pyright: ignore[reportUnusedClass]
+            model_config = ConfigDict(extra=extra)
 
 
 def test_offsets_do_not_matter() -> None:

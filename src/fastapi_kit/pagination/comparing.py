@@ -1,10 +1,12 @@
 """Values that come from a request and go into a comparison with a column."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum as PythonEnum
-from typing import Any, Final, Literal, get_args, get_origin
+from math import isfinite
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic_core import PydanticCustomError
@@ -14,19 +16,23 @@ from sqlalchemy import (
     DateTime,
     Double,
     Enum,
+    Float,
     Integer,
     Numeric,
     SmallInteger,
+    String,
+    Time,
     TypeDecorator,
     literal,
 )
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 _NUMBERS: Final = (int, float, Decimal)
 _KNOWN: Final = (bool, bytes, date, Decimal, float, int, str, time, timedelta, UUID)
-_MAX_EXPONENT: Final = 1000  # PostgreSQL ends at 131,072; nobody means such numbers
+_MAX_EXPONENT: Final = 1000  # PostgreSQL ends at 131,072, and 16,383 below the point
 _LONGEST: Final = timedelta(days=365 * 1900)
+_LARGEST_OFFSET: Final = timedelta(hours=16)  # PostgreSQL's times of day are nearer to UTC
 _PLAIN_DIALECT: Final = DefaultDialect()
 
 
@@ -34,6 +40,8 @@ def bind(type_: TypeEngine[Any], value: Any) -> BindParameter[Any]:
     """Give a bound value, of a type that compares with a column of ``type_``."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(UTC)  # SQLite drops the offset
+    elif isinstance(value, Decimal) and isinstance(type_, Float):
+        value = float(value)  # PostgreSQL would do so too, and fail on what is then infinite
     return literal(value, _type_of_value(type_, value))
 
 
@@ -62,12 +70,34 @@ def kinds_of(annotation: Any) -> Iterator[type[Any]]:
         yield from kinds_of(part)
 
 
-def misfit(kind: type[Any], type_: TypeEngine[Any]) -> str | None:
-    """Give why values of a class cannot be compared with a column, `None` if they can."""
+def collects(annotation: Any) -> bool:
+    """Give whether an annotation allows several values at once."""
+    origin = get_origin(annotation) or annotation
+    if origin in (Union, UnionType):
+        return any(map(collects, get_args(annotation)))
+    several = isinstance(origin, type) and issubclass(origin, Collection)
+    return several and not issubclass(origin, str | bytes)
+
+
+def holds_text(type_: TypeEngine[Any]) -> bool:
+    """Give whether a column's values are text to the database; also where nobody knows."""
+    while isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance
+    if isinstance(type_, Enum):
+        return not type_.native_enum
+    return isinstance(type_, String | NullType)
+
+
+def misfit(annotation: Any, type_: TypeEngine[Any]) -> str | None:
+    """Give why an annotation's values cannot be compared with a column, `None` if they can."""
     held = python_type(type_)
-    if held is object or _fits(kind, held):
-        return None
-    return f"is of {kind.__name__}, and its column holds {held.__name__}; annotate it with that"
+    for kind in kinds_of(annotation):
+        if held is not object and not _fits(kind, held):
+            return (
+                f"is of {kind.__name__}, and its column holds {held.__name__}; "
+                "annotate it with that"
+            )
+    return None
 
 
 def _fits(kind: type[Any], held: type[Any]) -> bool:
@@ -90,6 +120,8 @@ def check(type_: TypeEngine[Any], value: Any) -> None:
         _require(value in type_.enums, "enum", "Input should be one of the column's values")
     elif isinstance(type_, DateTime) and isinstance(value, datetime):
         _check_moment(type_, value)
+    elif isinstance(type_, Time) and isinstance(value, time):
+        _check_time(type_, value)
     _check_alone(value)
 
 
@@ -101,13 +133,30 @@ def _check_decorated(type_: TypeDecorator[Any], value: Any) -> None:
     try:
         stored = type_.process_bind_param(value, _PLAIN_DIALECT)
     except NotImplementedError:  # it changes results only
-        return
+        stored = value
     except Exception:  # noqa: BLE001  # what the app's type cannot store is not a value of it
         raise _refusal("value_error", "Input is not a value of this column") from None
     _check_alone(stored)
     if isinstance(impl, Integer) and isinstance(stored, int):
         bits = 15 if isinstance(impl, SmallInteger) else 63 if isinstance(impl, BigInteger) else 31
         _require(-(2**bits) <= stored < 2**bits, "out_of_range", "Input is out of range")
+    elif isinstance(impl, Float) and isinstance(stored, Decimal):
+        near = float(stored)
+        fits = isfinite(near) and bool(near) == bool(stored)
+        _require(fits, "out_of_range", "Input is out of range")
+    elif isinstance(impl, Numeric) and isinstance(stored, Decimal):
+        _require(_fits_digits(impl, stored), "out_of_range", "Input is out of range")
+
+
+def _fits_digits(type_: Numeric[Any], value: Decimal) -> bool:
+    # asyncpg's parameters are rounded to the column's digits, and then equal what they did not.
+    if type_.precision is None:
+        return True
+    scale: int = type_.scale or 0
+    limit: int = 10**type_.precision
+    numerator, denominator = value.as_integer_ratio()
+    units: int = numerator * 10**scale
+    return units % denominator == 0 and abs(units) < denominator * limit
 
 
 def _check_moment(type_: DateTime, value: datetime) -> None:
@@ -117,6 +166,16 @@ def _check_moment(type_: DateTime, value: datetime) -> None:
             value.astimezone(UTC)
         except OverflowError:
             raise _refusal("out_of_range", "Input is out of range") from None
+    else:
+        _require(value.tzinfo is None, "timezone_naive", "Input should not have timezone info")
+
+
+def _check_time(type_: Time, value: time) -> None:
+    offset = value.utcoffset()
+    if type_.timezone:
+        _require(offset is not None, "timezone_aware", "Input should have timezone info")
+        near = offset is None or abs(offset) < _LARGEST_OFFSET
+        _require(near, "out_of_range", "Input is out of range")
     else:
         _require(value.tzinfo is None, "timezone_naive", "Input should not have timezone info")
 
@@ -133,8 +192,16 @@ def _check_alone(value: Any) -> None:
         # Where intervals are emulated, they are moments since then.
         _require(abs(value) <= _LONGEST, "out_of_range", "Input is out of range")
     elif isinstance(value, Decimal):
-        finite = value.is_finite() and abs(value.adjusted()) <= _MAX_EXPONENT
-        _require(finite, "out_of_range", "Input is out of range")
+        _require(_is_moderate(value), "out_of_range", "Input is out of range")
+
+
+def _is_moderate(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent  # a letter where it is no finite number
+    return (
+        isinstance(exponent, int)
+        and exponent >= -_MAX_EXPONENT
+        and value.adjusted() <= _MAX_EXPONENT
+    )
 
 
 def _is_text(value: str) -> bool:

@@ -14,7 +14,15 @@ from sqlalchemy import ColumnElement, String, type_coerce
 from sqlalchemy.types import TypeEngine
 
 from fastapi_kit.errors import ConfigurationError
-from fastapi_kit.pagination.comparing import bind, check, kinds_of, misfit
+from fastapi_kit.pagination.comparing import (
+    bind,
+    check,
+    collects,
+    holds_text,
+    kinds_of,
+    misfit,
+    python_type,
+)
 
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 200  # characters; SQLite refuses patterns over 50,000 bytes
@@ -27,18 +35,19 @@ class Filters(BaseModel):
 
     Raises:
         ConfigurationError: When a subclass is made: a field compares nothing while ``where()`` is
-            not overridden, its type does not fit its column, or the model forbids other query
-            parameters, the paginator's among them.
+            not overridden, its type does not fit its column or how it is compared, or the model
+            forbids or collects other query parameters, the paginator's among them.
     """
 
     _filters: ClassVar[Mapping[str, tuple["ColumnFilter", ...]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
-        if cls.model_config.get("extra") == "forbid":
+        extra = cls.model_config.get("extra", "ignore")
+        if extra != "ignore":
             raise ConfigurationError(
-                f"{cls.__name__} has extra='forbid', which refuses the paginator's own query "
-                "parameters; leave it out"
+                f"{cls.__name__} has extra={extra!r}, which would take the paginator's own query "
+                "parameters for filters; leave it out"
             )
         cls._filters = {
             name: tuple(part for part in info.metadata if isinstance(part, ColumnFilter))
@@ -64,9 +73,8 @@ def _check_field(model: type[Filters], name: str, filters: Iterable["ColumnFilte
             "contains(), ge() or le(), or override where()"
         )
     for one in filters:
-        for kind in kinds_of(model.model_fields[name].annotation):
-            if fault := misfit(kind, one.type):
-                raise ConfigurationError(f"{model.__name__}.{name} {fault}")
+        if fault := one.fault(model.model_fields[name].annotation):
+            raise ConfigurationError(f"{model.__name__}.{name} {fault}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +99,13 @@ class ColumnFilter:
         """What the column holds."""
         type_: TypeEngine[Any] = self.column.type
         return type_
+
+    def fault(self, annotation: Any) -> str | None:
+        """Give why a field with this annotation cannot be compared so, `None` if it can."""
+        # What a type of the app's own holds may be a collection to Python.
+        if collects(annotation) and python_type(self.type) is not object:
+            return "allows several values; use one_of()"
+        return misfit(annotation, self.type)
 
     def condition(self, value: Any) -> ColumnElement[bool]:
         """Give the condition for a value."""
@@ -118,6 +133,14 @@ class ColumnFilter:
 
 
 class _OneOf(ColumnFilter):
+    def fault(self, annotation: Any) -> str | None:
+        kinds = list(kinds_of(annotation))
+        if kinds and not collects(annotation):
+            return (
+                "allows one value, of which one_of() would take the parts; annotate it with a set"
+            )
+        return next(filter(None, (misfit(kind, self.type) for kind in kinds)), None)
+
     def condition(self, value: Any) -> ColumnElement[bool]:
         condition: ColumnElement[bool] = self.compare(
             self.column, [bind(self.type, one) for one in value]
@@ -134,6 +157,11 @@ class _OneOf(ColumnFilter):
 
 
 class _Contains(ColumnFilter):
+    def fault(self, annotation: Any) -> str | None:
+        if not holds_text(self.type):
+            return f"looks for text in {self.type!r}; cast() the column to String"
+        return super().fault(annotation)
+
     def condition(self, value: Any) -> ColumnElement[bool]:
         return type_coerce(self.column, String()).icontains(value, autoescape=True)
 
