@@ -30,6 +30,15 @@ async def admin(client: AsyncClient) -> dict[str, str]:
     return await log_in(client, "admin", "items:write")
 
 
+async def test_a_price_is_answered_as_it_will_be_read(
+    client: AsyncClient, editor: dict[str, str]
+) -> None:
+    lamp = await offer(client, editor, price="-0")
+
+    assert lamp["price"] == "0.00"
+    assert (await client.get(f"/api/v2/items/{lamp['id']}")).json() == lamp
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_items_are_filtered_and_sorted(client: AsyncClient, version: str) -> None:
     params = {

@@ -12,7 +12,7 @@ Category = Annotated[str, Field(min_length=1, max_length=50)]
 Price = Annotated[
     Decimal,
     Field(ge=0, max_digits=8, decimal_places=2),
-    AfterValidator(lambda price: price.quantize(_CENT)),
+    AfterValidator(lambda price: abs(price).quantize(_CENT)),  # -0 is 0
 ]
 Stock = Annotated[int, Field(ge=0, le=1_000_000)]
 
