@@ -484,6 +484,10 @@ class Auth(Generic[UserT]):
         Nothing limits how often it is asked, and nothing notices a password that is changed at this
         moment: `auth_router`'s token route does both for itself.
 
+        Args:
+            login: The name as typed; one with control characters is nobody's.
+            password: As typed; one that cannot be hashed is wrong.
+
         Raises:
             ServiceUnavailableError: Too many log-ins wait already.
             ConfigurationError: This `Auth` has no users.

@@ -85,7 +85,12 @@ class RefreshStore(Protocol):
     async def remove_all(
         self, subject: str, *, auth_time: datetime | None = None
     ) -> list[RefreshSession]:
-        """Remove this subject's sessions, or those that began at this moment; gives them."""
+        """Remove this subject's sessions, and give them as they stood then.
+
+        Args:
+            subject: As `Principal.subject`.
+            auth_time: Only those that began at this moment; ``None`` means all.
+        """
         ...
 
     async def purge(self, now: datetime) -> int:
