@@ -248,7 +248,7 @@ class _Handlers:
 
 def _header_value(value: str) -> str:
     """The value as headers can hold it; what a client sent may have gone into it."""
-    return value.encode("latin-1", "replace").decode("latin-1").translate(_CONTROLS)
+    return value.encode("latin-1", "replace").decode("latin-1").translate(_CONTROLS).strip()
 
 
 @contextmanager
