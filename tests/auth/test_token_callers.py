@@ -6,12 +6,15 @@ from typing import Annotated, Any, assert_type
 
 import pytest
 from fastapi import Depends, FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastapi_kit.auth import (
     AccessClaims,
     Auth,
     Caller,
     DenyList,
+    InvalidTokenError,
     MemoryDenyList,
     MemoryRefreshStore,
     Principal,
@@ -273,6 +276,27 @@ async def test_names_of_another_shape_are_401(
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert caplog.messages == [f"Access token refused: {claim} is not a list of names"]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON, JSON)
+@settings(max_examples=100, deadline=None)
+async def test_no_claims_are_anything_but_names_or_refused(roles: Any, permissions: Any) -> None:
+    try:
+        claims = await reader().verify_access_token(signed(roles=roles, entitlements=permissions))
+    except InvalidTokenError:
+        return
+    assert (claims.roles, claims.permissions) == (frozenset(roles), frozenset(permissions))
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ class BearerScheme(Dependency, SecurityBase, Generic[UserT]):
         asks_store: bool = False,
     ) -> None:
         model, own_name = _shown(token_url, scopes)
-        self.model = model
-        self.scheme_name = own_name if scheme_name is None else scheme_name
+        self.model: OAuth2 | HTTPBearer = model  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.scheme_name: str = own_name if scheme_name is None else scheme_name
         self._identify = identify
         self.raises: tuple[type[AppError], ...] = (
             (InvalidTokenError, ServiceUnavailableError) if asks_store else (InvalidTokenError,)
