@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, computed_field
-from sqlalchemy import Select, select
+from sqlalchemy import Select, literal, select
 from starlette.types import Message
 
 from fastapi_kit.db import CSVExport, Database, DatabaseDep, JSONLinesExport
@@ -141,6 +142,30 @@ async def test_it_is_sent_batch_by_batch(any_db: Database) -> None:
 
     assert [message.get("body", b"").count(b"\n") for message in sent] == [0, 2, 1, 0]
     assert any_db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+class Number(BaseModel):
+    n: int
+
+
+@pytest.mark.parametrize("export", [JSONLinesExport, CSVExport])
+async def test_it_needs_no_more_memory_for_more_rows(
+    any_db: Database, export: type[JSONLinesExport | CSVExport]
+) -> None:
+    first = select(literal(1).label("n")).cte(recursive=True)
+    numbers = first.union_all(select(first.c.n + 1).where(first.c.n < 40_000))
+    sizes: list[int] = []
+
+    async def send(message: Message) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    tracemalloc.start()
+    await export(any_db, select(numbers.c.n), into=Number).stream_response(send)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert sum(sizes) > 200_000
+    assert peak < 3_000_000  # bytes; all rows at once would be ten times as many
 
 
 async def test_its_media_types_are_in_openapi(client: httpx.AsyncClient) -> None:

@@ -5,8 +5,9 @@ from typing import Any, assert_type
 
 import pytest
 import sqlmodel
+from fastapi import FastAPI
 from fastapi import Response as FastAPIResponse
-from httpx import AsyncClient, Response
+from httpx import ASGITransport, AsyncClient, Response
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from sqlalchemy import Row, delete, func, insert, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload, selectinload
 from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
 from fastapi_kit.errors import ConfigurationError
 from fastapi_kit.pagination import (
@@ -25,6 +27,7 @@ from fastapi_kit.pagination import (
     Page,
     Slice,
     Sorting,
+    SortKey,
 )
 
 from .listings import KEY, SIGNER, SORTING, ItemPage, client_of, make_app
@@ -126,6 +129,52 @@ async def test_a_cursor_of_another_tenant_is_refused(client: AsyncClient) -> Non
     assert (await client.get(f"/scoped?tenant=1&cursor={by_scope}")).status_code == 200
     assert_refused(await client.get(f"/tenants/2?cursor={by_path}"))
     assert_refused(await client.get(f"/scoped?tenant=2&cursor={by_scope}"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Sorting(Item, {"by": Item.name}),
+        Sorting(Item, {"by": func.lower(Item.name)}),
+        Sorting(Item, {"by": SortKey(Item.price, nulls="first")}),
+        Sorting(Item, {"by": Item.price}, unique=[Item.name]),
+        Sorting(Tag, {"by": Tag.name}),
+    ],
+)
+async def test_a_cursor_of_another_paginator_is_refused(
+    sync_memory: Session, changed: Sorting
+) -> None:
+    """On the same path with the same term, as after the listing was changed."""
+    sorting = Sorting(Item, {"by": Item.price})
+    cursor = (await asked(sorting, "by")).slice_sync(sync_memory, select(Item)).next
+
+    same = (await asked(sorting, "by", cursor=cursor)).slice_sync(sync_memory, select(Item))
+    with pytest.raises(InvalidCursorError):
+        (await asked(changed, "by", cursor=cursor)).slice_sync(sync_memory, select(changed.entity))
+
+    assert len(same.items) == 4
+
+
+@pytest.mark.parametrize("place", ["mounted", "root_path", "stripped"])
+async def test_links_are_right_wherever_the_app_stands(memory: AsyncSession, place: str) -> None:
+    app = make_app(memory)
+
+    async def stripping(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "path": scope["path"].removeprefix("/shop")}, receive, send)
+
+    outer = FastAPI()
+    outer.mount("/shop", app)
+    transport = {
+        "mounted": ASGITransport(outer),
+        "root_path": ASGITransport(app, root_path="/shop"),
+        "stripped": ASGITransport(stripping),
+    }[place]
+    async with AsyncClient(transport=transport, base_url="https://example.com") as client:
+        there = await follow(client, "/shop/items?size=7")
+        back = await follow(client, str(there[-1].url), "prev")
+
+    assert [id_ for response in there for id_ in ids(response)] == [*range(1, 31)]
+    assert [ids(response) for response in reversed(back)] == [ids(one) for one in there]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "=", "ä", "%00", "a" * 10_000, "AAAA%0A", "%ED%A0%80"])
@@ -303,11 +352,11 @@ async def test_joins_to_many_give_each_entity_once_and_whole(
     assert [len(item.tags) for item in found] == [item.id % 4 for item in found]
 
 
-async def test_an_alias_is_sorted_by_its_own_columns(sync_memory: Session) -> None:
+async def test_an_alias_is_sorted_by_its_own_columns(session: Session) -> None:
     other = aliased(Item)
     sorting = Sorting(other, {"price": other.price})
 
-    pages = await walked(sync_memory, sorting, select(other).where(other.id < 7), "-price")
+    pages = await walked(session, sorting, select(other).where(other.id < 7), "-price")
 
     assert [item.id for page in pages for item in page] == [5, 2, 4, 1, 6, 3]
 

@@ -1,6 +1,7 @@
 """Every kind of column orders a listing, on SQLite and through both drivers of PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
@@ -63,3 +64,16 @@ def _walk(session: Session, terms: tuple[str, ...]) -> None:
 
     assert [row.id for row in rows_of(pages)] == expected
     assert [page.rows for page in back] == [page.rows for page in pages[:-1]]
+
+
+@pytest.mark.parametrize("terms", [("double",), ("-double",), ("-exact",)])
+async def test_not_a_number_has_a_place_on_postgresql(
+    session: AsyncSession, terms: tuple[str, ...]
+) -> None:
+    if session.get_bind().dialect.name == "sqlite":
+        return  # which stores it as NULL
+    async with session.begin_nested() as savepoint:
+        session.add_all(Kind(double=float("nan"), exact=Decimal("nan")) for _ in range(5))
+        await session.flush()
+        await session.run_sync(_walk, terms)
+        await savepoint.rollback()
