@@ -531,6 +531,16 @@ def test_core_tables_and_ctes_can_be_paged(session: Session) -> None:
     assert page.total == 10
 
 
+def test_sql_by_hand_can_be_paged(session: Session) -> None:
+    by_hand = text("SELECT id, price FROM item").columns(Item.id, Item.price).subquery()
+    statement = select(by_hand).order_by(by_hand.c.price, by_hand.c.id)
+
+    page = paginate_sync(session, statement, PaginationParams(page=2, size=2))
+
+    assert [tuple(row) for row in page.items] == [(9, 0), (12, 0)]
+    assert page.total == 30
+
+
 def test_unions_can_be_paged(session: Session) -> None:
     low, high = select(Item.id).where(Item.id < 4), select(Item.id).where(Item.id > 28)
     params = PaginationParams(page=2, size=2)
