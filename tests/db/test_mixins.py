@@ -25,6 +25,7 @@ from fastapi_kit.db import (
     with_deleted,
 )
 from fastapi_kit.errors import ConfigurationError
+from fastapi_kit.pagination import Sorting, iterate
 
 from .library import Author, Book, Books, Card, Cards
 from .shop import build_app, running
@@ -158,6 +159,25 @@ async def test_a_deleted_row_is_not_seen_by(name: str, library: Database) -> Non
         rows = (await session.execute(SEEN_BY[name])).all()
 
     assert len(rows) == VISIBLE.get(name, 1)
+
+
+@pytest.mark.parametrize("terms", [(), ("-title", "subtitle"), ("subtitle",)])
+async def test_deleted_rows_take_no_place_on_a_page(db: Database, terms: tuple[str, ...]) -> None:
+    """Not within the keys that a page in mixed order is made of, either."""
+    keys = {"title": Book.title, "subtitle": Book.subtitle}
+    sorting = Sorting(Book, keys, max_terms=2)
+    async with db.session() as session:
+        for n in range(1, 21):
+            book = Book(title=str(n % 3), subtitle=str(n % 4) if n % 4 else None)
+            session.add(book)
+            if n % 2:
+                book.mark_deleted()
+
+    async with db.read_session() as session:
+        batches = [b async for b in iterate(session, select(Book), sorting, size=3, sort=terms)]
+
+    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
+    assert len({book.id for batch in batches for book in batch}) == 10
 
 
 async def test_a_deleted_row_is_neither_got_nor_changed(library: Database) -> None:
