@@ -57,7 +57,7 @@ class RequestIdMiddleware:
                 f"new_id made {sample!r}, which does not match [A-Za-z0-9._-]{{1,128}}; "
                 "leave it out for random ids"
             )
-        self.app = unless_twice(self, app)
+        self.app: ASGIApp = unless_twice(self, app)
         self._header_name = header_name
         self._name = header_name.lower().encode()
         self._new_id = new_id

@@ -79,7 +79,7 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, *, headers: SecurityHeaders | None = None) -> None:
         headers = SecurityHeaders() if headers is None else headers
-        self.app = unless_twice(self, app)
+        self.app: ASGIApp = unless_twice(self, app)
         self._sets = {
             (html, secure): headers.encoded(html=html, secure=secure)
             for html in (False, True)

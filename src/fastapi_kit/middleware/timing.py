@@ -21,7 +21,7 @@ class TimingMiddleware:
     """
 
     def __init__(self, app: ASGIApp, *, process_time: bool = False) -> None:
-        self.app = unless_twice(self, app)
+        self.app: ASGIApp = unless_twice(self, app)
         self._process_time = process_time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
