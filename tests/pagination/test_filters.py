@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, Query
 from httpx import AsyncClient
 from pydantic import AwareDatetime, ConfigDict
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import ColumnElement, Numeric, TypeDecorator, column, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from fastapi_kit.errors import ConfigurationError
@@ -199,6 +199,17 @@ def test_what_an_own_type_cannot_store_is_refused() -> None:
     with pytest.raises(ValueError, match="not a value of this column"):
         Loose(version="a")
     assert KindFilters(version=(1, 9)).where()
+
+
+def test_an_own_type_without_a_precision_takes_any_decimal() -> None:
+    class Exact(TypeDecorator[Decimal]):
+        impl = Numeric
+        cache_ok = True
+
+    class Precise(Filters):
+        least: Annotated[Decimal | None, ge(column("exact", Exact()))] = None
+
+    assert len(Precise(least=Decimal("1234567.89012345")).where()) == 1
 
 
 def test_fields_may_have_defaults_that_filter() -> None:
