@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_kit.errors import ConfigurationError, add_error_handlers
-from fastapi_kit.logs import add_log_fields
+from fastapi_kit.logs import JsonFormatter, add_log_fields
 from fastapi_kit.middleware import AccessLog, AccessLogMiddleware, RequestIdMiddleware
 from tests.logs.capture import LogOutput, client_of, exchange, get
 
@@ -689,6 +689,22 @@ async def test_a_custom_record_factory_is_used(log_output: LogOutput) -> None:
 
     assert line["http.route"] == "/items/{item_id}"
     assert line["message"] == "GET /items/7 200"
+
+
+@pytest.mark.parametrize("name", ["fastapi_kit.access", None])
+async def test_filters_of_the_logger_and_of_the_handler_are_asked(
+    name: str | None, log_output: LogOutput
+) -> None:
+    logger = logging.getLogger(name)
+    ours = [one for one in logger.handlers if isinstance(one.formatter, JsonFormatter)]
+    (ours[0] if ours else logger).addFilter(
+        lambda record: record.getMessage() != "GET /items/7 200"
+    )
+
+    await get(make_app(), "/items/7")
+    await get(make_app(), "/items/8")
+
+    assert [line["url.path"] for line in log_output.access] == ["/items/8"]
 
 
 async def test_other_formatters_find_what_they_look_for(log_output: LogOutput) -> None:

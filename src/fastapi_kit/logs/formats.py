@@ -141,10 +141,24 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break."""
         try:
-            access = _access_fields(record)
-            return self._encode(
-                self._line(record) if access is None else self._access_line(record, access)
-            )
+            access = record.__dict__.get(ACCESS_FIELDS)
+            if access is None or record.name != ACCESS_LOGGER:
+                return self._encode(self._line(record))
+            # Made by us of clean values, a few thousand times a second: nothing to look for.
+            line: dict[str, Any] = {
+                "timestamp": self._time(record.created),
+                "level": record.levelname,
+                "logger": record.name,
+                "message": record.msg,
+            }
+            context = current.get()
+            if context is not None:
+                if context.request_id is not None:
+                    line["request_id"] = context.request_id
+                if context.fields:
+                    _add(line, dict(context.fields))
+            line.update(access)
+            return self._encode(line)
         except Exception as error:  # noqa: BLE001  # a line that says little beats a lost one
             return self._encode(
                 {
@@ -154,23 +168,6 @@ class JsonFormatter(logging.Formatter):
                     "message": _unformatted(error),
                 }
             )
-
-    def _access_line(self, record: logging.LogRecord, access: dict[str, Any]) -> dict[str, Any]:
-        # Made by us of clean values, a few thousand times a second: nothing to look for.
-        context = current.get()
-        line: dict[str, Any] = {
-            "timestamp": self._time(record.created),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.msg,
-        }
-        if context is not None:
-            if context.request_id is not None:
-                line["request_id"] = context.request_id
-            if context.fields:
-                _add(line, dict(context.fields))
-        line.update(access)
-        return line
 
     def _line(self, record: logging.LogRecord) -> dict[str, Any]:
         context = current.get()

@@ -153,7 +153,7 @@ class _Exchange:
         self._send = send
         self._context = context
         # Mounts change both on the way in.
-        self._path = route_path(scope)
+        self._path: str = route_path(scope) if scope.get("root_path") else scope["path"]
         self._app: object = scope.get("app") or log.app
         self._start = perf_counter()
 
@@ -215,28 +215,31 @@ class _Exchange:
         method = scope.get("method", "WEBSOCKET")
         if "eyJ" in path:
             path = redact_text(path)
-        fields: dict[str, Any] = {"http.request.method": method, "url.path": path}
-        query = scope.get("query_string")
-        if query:
-            fields["url.query"] = redact_query(str(query, "latin-1"), self._log.redact)
         try:
             route = self._log.templates.find(scope, self._app, self._path)
         except Exception:  # noqa: BLE001  # a foreign route class may raise anything
             route = None
-        if route is not None:
-            fields["http.route"] = route
-        if status is not None:
-            fields["http.response.status_code"] = status
         client = scope.get("client")
-        if client:
-            fields["client.address"] = client[0]
+        # What most lines have, in one dict that need not grow; what few have is added.
+        fields: dict[str, Any] = {
+            "http.request.method": method,
+            "url.path": path,
+            "http.route": route,
+            "http.response.status_code": status,
+            "client.address": client[0] if client else None,
+            "duration_ms": round((perf_counter() - self._start) * 1000, 3),
+        }
+        query = scope.get("query_string")
+        if query:
+            fields["url.query"] = redact_query(str(query, "latin-1"), self._log.redact)
         if self.close_code is not None:
             fields["websocket.close_code"] = self.close_code
         error = self._error_type()
         if error is not None:
             fields["error.type"] = error
         _add_trace(scope, fields)
-        fields["duration_ms"] = round((perf_counter() - self._start) * 1000, 3)
+        if route is None or status is None or not client:
+            fields = {name: value for name, value in fields.items() if value is not None}
         _emit(f"{method} {path} {status or '-'}", fields)
 
     def _error_type(self) -> str | None:
@@ -299,4 +302,7 @@ def _emit(message: str, fields: dict[str, Any]) -> None:
     values[ACCESS_FIELDS] = fields
     record = logging.LogRecord.__new__(logging.LogRecord)
     record.__dict__ = values
-    _logger.handle(record)
+    if _logger.filters or _logger.disabled:
+        _logger.handle(record)
+    else:
+        _logger.callHandlers(record)  # what `handle` does then, in two calls less
