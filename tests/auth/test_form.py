@@ -80,7 +80,7 @@ async def test_a_scope_that_does_not_exist_is_invalid(accounts: Accounts, scope:
     refused(await post(accounts, urlencode({**FORM, "scope": scope})), "invalid_scope")
 
 
-@pytest.mark.parametrize("name", ["grant_type", "username", "password"])
+@pytest.mark.parametrize("name", ["username", "password"])
 async def test_a_missing_parameter_is_named(accounts: Accounts, name: str) -> None:
     form = {key: value for key, value in FORM.items() if key != name}
 
@@ -88,6 +88,25 @@ async def test_a_missing_parameter_is_named(accounts: Accounts, name: str) -> No
 
     refused(response, "invalid_request")
     assert response.json()["detail"] == f"The parameter {name} is missing."
+
+
+@pytest.mark.parametrize(
+    ("form", "missing"),
+    [
+        ({"username": "ann", "password": PASSWORD}, "grant_type=password"),
+        ({"refresh_token": "x"}, "grant_type=refresh_token"),
+    ],
+)
+async def test_a_form_without_grant_type_is_told_what_to_add(
+    accounts: Accounts, form: dict[str, str], missing: str
+) -> None:
+    """As whoever comes from FastAPI's tutorial may send it; RFC 6749 requires it."""
+    response = await post(accounts, urlencode(form))
+
+    refused(response, "invalid_request")
+    assert response.json()["error_description"] == (
+        f"The parameter grant_type is missing; add {missing} to the form."
+    )
 
 
 @pytest.mark.parametrize("name", ["grant_type", "username", "password"])
@@ -137,6 +156,16 @@ async def test_a_body_that_is_no_form_is_refused(accounts: Accounts, body: bytes
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", ""])
 async def test_another_media_type_is_refused(accounts: Accounts, kind: str) -> None:
     response = await post(accounts, urlencode(FORM), **{"Content-Type": kind})
+
+    refused(response, "invalid_request")
+
+
+@pytest.mark.parametrize("first", [TYPE["Content-Type"], "application/json"])
+async def test_two_media_types_are_refused(accounts: Accounts, first: str) -> None:
+    """A proxy may have read the body by the other."""
+    both = [("Content-Type", first), *TYPE.items()]
+    async with client_of(make_app(make_auth(accounts))) as client:
+        response = await client.post("/auth/token", content=urlencode(FORM), headers=both)
 
     refused(response, "invalid_request")
 
