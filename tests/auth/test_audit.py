@@ -56,6 +56,23 @@ async def test_a_refused_refresh_tells_why() -> None:
     ]
 
 
+async def test_a_refresh_that_asks_for_more_is_told_with_its_session() -> None:
+    """A thief, or a client that was put together wrongly: somebody should see it."""
+    house = House()
+    async with house.client(ADDRESS) as client:
+        first = await client.log_in(scope="items:read")
+        await client.try_refresh(first["refresh_token"], scope="items:write")
+
+    login, refused = house.events
+    assert refused == AuthEvent(
+        name="refresh_refused",
+        subject="1",
+        client_address=ADDRESS,
+        session=login.session,
+        reason="a scope was asked for that was not granted at log-in",
+    )
+
+
 async def test_the_hook_may_be_async() -> None:
     events = []
 

@@ -157,6 +157,8 @@ class RefreshGrants(Generic[UserT]):
             principal = await self._principal_of(session)
             asked = session.scopes if grant.scopes is None else grant.scopes
             if not asked <= session.scopes:
+                reason = "a scope was asked for that was not granted at log-in"
+                await self._report("refresh_refused", session, client, reason)
                 raise TokenRequestError("invalid_scope", "A scope was not granted at log-in.")
             answer = await self._rotated(grant.refresh_token, session, principal, asked)
         except ReusedTokenRefusal as refusal:
