@@ -160,6 +160,15 @@ async def test_a_corrupt_hash_is_logged_without_hash_or_password(
     assert PASSWORD not in caplog.text
 
 
+async def test_a_password_that_a_scheme_cannot_read_does_not_pass_for_a_corrupt_hash(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """There is no NUL in bcrypt; whoever types one must not send anybody looking for a broken database."""
+    assert not await HASHER.verify("a\0b", BCRYPT)
+
+    assert "or cannot read what was typed" in caplog.text
+
+
 async def cpu_of_verifying(hasher: PasswordHasher, stored: str | None) -> float:
     """CPU seconds, the least of some tries."""
     tries: list[float] = []
@@ -339,9 +348,12 @@ def test_without_an_argon2_that_works_no_hasher_is_built(known: str) -> None:
 def test_passlib_and_libpass_together_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metadata = tmp_path / "libpass-1.9.3.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: libpass\nVersion: 1.9.3\n")
+    for name, version in (("passlib", "1.7.4"), ("libpass", "1.9.3")):
+        metadata = tmp_path / f"{name}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.warns(RuntimeWarning, match="passlib and libpass are both installed"):

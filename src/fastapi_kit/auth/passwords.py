@@ -208,8 +208,8 @@ class PasswordHasher:
                 return self._context.verify(password, password_hash)
             except Exception as error:  # noqa: BLE001  # passlib and backends raise many kinds
                 logger.warning(
-                    "A stored password hash is corrupt or of a scheme that is not usable here "
-                    "(bcrypt needs the extra fastapi-kit[bcrypt]): %s",
+                    "A stored password hash is corrupt, or of a scheme that is not usable here "
+                    "(bcrypt needs the extra fastapi-kit[bcrypt]) or cannot read what was typed: %s",
                     type(error).__name__,
                 )
         self._context.verify(password, self._dummy_hash)
