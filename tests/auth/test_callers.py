@@ -1,6 +1,6 @@
 """Who is calling, and may they: RFC 6750 through real routes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -328,6 +328,62 @@ def test_a_bare_app_denies_a_websocket(
         pass  # pragma: no cover  # the connection is refused
 
     assert denial.value.status_code == status
+
+
+@pytest.fixture
+def sockets(auth: Auth[User]) -> Iterator[TestClient]:
+    app = FastAPI()
+
+    @app.websocket("/me")
+    async def me(socket: WebSocket, user: Annotated[User, Depends(auth.current_user)]) -> None:
+        await socket.accept()
+        await socket.send_json(user.id)
+        await socket.close()
+
+    @app.websocket("/maybe")
+    async def maybe(
+        socket: WebSocket, user: Annotated[User | None, Depends(auth.optional_user)]
+    ) -> None:
+        await socket.accept()
+        await socket.send_json(None if user is None else user.id)
+        await socket.close()
+
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/me", "/maybe"])
+def test_a_websocket_has_a_current_and_an_optional_user(
+    sockets: TestClient, auth: Auth[User], path: str
+) -> None:
+    with sockets.websocket_connect(path, headers=bearer(auth, VIEWER)) as socket:
+        assert socket.receive_json() == 1
+
+
+def test_a_websocket_without_a_token_has_no_optional_user(sockets: TestClient) -> None:
+    with sockets.websocket_connect("/maybe") as socket:
+        assert socket.receive_json() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/me", {}),
+        ("/me?access_token=x", {"Sec-WebSocket-Protocol": "bearer, x"}),
+        ("/me", {"Authorization": "Bearer x"}),
+        ("/maybe", {"Authorization": "Bearer x"}),
+    ],
+)
+def test_a_websocket_is_denied_without_a_user(
+    sockets: TestClient, path: str, headers: dict[str, str]
+) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as denial,
+        sockets.websocket_connect(path, headers=headers),
+    ):
+        pass  # pragma: no cover  # the connection is refused
+
+    assert denial.value.status_code == 401
 
 
 async def test_a_mounted_app_knows_its_caller(app: FastAPI, auth: Auth[User]) -> None:
