@@ -49,6 +49,7 @@ from fastapi_kit.pagination import (
     SkipLimitParams,
     paginate,
     paginate_sync,
+    statements,
 )
 
 from .tables import Booking, Film, Item, ItemOut, Media, Seat, Tag, TaggedItemOut
@@ -364,6 +365,32 @@ def test_joins_to_many_give_each_entity_once(session: Session, stmt: Select[Item
 
     assert [ids(page.items) for page in pages] == [TAGGED[n : n + 5] for n in range(0, 30, 5)]
     assert {(page.total, page.pages) for page in pages} == {(23, 5)}
+
+
+def test_the_same_column_in_another_role_is_another_statement(session: Session) -> None:
+    """What was found out of a statement is remembered by its elements, and where they stand."""
+    roles = [
+        select(Item).order_by(Item.id),
+        select(Item).group_by(Item.id),
+        select(Item).order_by(Item.id),
+    ]
+
+    pages = [paginate_sync(session, stmt, SECOND) for stmt in roles]
+
+    assert [ids(page.items) for page in pages] == [[6, 7, 8, 9, 10]] * 3
+    assert [page.total for page in pages] == [30] * 3
+
+
+def test_what_is_remembered_of_statements_has_a_bound(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "_MOST_SEEN", 3)
+
+    for _ in range(5):
+        page = paginate_sync(session, select(Item).order_by(Item.id.desc()), SECOND)
+
+    assert ids(page.items) == [25, 24, 23, 22, 21]
+    assert len(statements._SEEN) <= 3
 
 
 def test_contains_eager_gives_whole_collections(session: Session) -> None:

@@ -116,6 +116,14 @@ async def test_users_change_their_own_name(client: AsyncClient) -> None:
     assert (await client.get("/api/v1/users/me", headers=headers)).json()["name"] == "Vi"
 
 
+async def test_a_name_cannot_be_taken_away(client: AsyncClient) -> None:
+    headers = await log_in(client, "viewer")
+
+    response = await client.patch("/api/v1/users/me", json={"name": None}, headers=headers)
+
+    assert_problem(response, 422)
+
+
 async def test_without_a_token_nobody_is_me(client: AsyncClient) -> None:
     response = await client.get("/api/v1/users/me")
 

@@ -54,7 +54,7 @@ def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
     async def change_me(data: Profile, user: CurrentUser, session: SessionDep) -> UserOut:
         """Change what is mine to change."""
         mine = await session.get_one(User, user.id)  # `user` was loaded by another session
-        if data.name is not None:
+        if "name" in data.model_fields_set:
             mine.name = data.name
         await session.flush()
         return UserOut.model_validate(mine)

@@ -20,7 +20,7 @@ class Registration(BaseModel):
 class Profile(BaseModel):
     """What users may change of their own; what is absent stays."""
 
-    name: Name | None = None
+    name: Name = Field(default_factory=str)  # no plain default, which a generated client would send
 
 
 class PasswordChange(BaseModel):

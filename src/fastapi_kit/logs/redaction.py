@@ -39,6 +39,8 @@ _SECRET_SHAPES = re.compile(
     # What follows an authentication scheme's name.
     r"|(?<=\bbearer )[\w.~+/=-]{16,}"
     r"|(?<=\bbasic )[\w+/-]{8,}={0,2}"
+    # A password's hash, as drivers write the values of statements at DEBUG.
+    r"|\$(?:argon2\w{1,2}|2[abxy]|pbkdf2(?:-\w+)?|scrypt)\$[\w./+$=,-]++"
     # A parameter of a URL; whether it is secret tells its name.
     r"|(?P<before>[?&;])(?P<name>[^=?&;\s\"'\\]++)=(?P<value>[^?&\s\"'\\]++)"
     # The password in a URL such as a database's.
@@ -55,7 +57,7 @@ _SECRET_SHAPES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # What each of them contains; to look for it costs a tenth.
-_HINT = re.compile(r"[:=]|eyJ|(?:bearer|basic) ", re.IGNORECASE)
+_HINT = re.compile(r"[:=$]|eyJ|(?:bearer|basic) ", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)

@@ -95,8 +95,7 @@ def examine(statement: object) -> Rows | Entities:
             no order and nothing to order them by.
     """
     if _is_select(statement):
-        entity = _only_entity(statement)
-        return _examine_rows(statement) if entity is None else _examine_entities(statement, entity)
+        return _examine_entities(statement) or _examine_rows(statement)
     if _is_union(statement):
         return _examine_rows(statement)
     raise ConfigurationError(
@@ -150,10 +149,57 @@ def _examine_rows(statement: AnyStatement) -> Rows:
     return Rows(statement, unordered, scalar=len(statement.selected_columns) == 1)
 
 
-def _examine_entities(statement: AnySelect, entity: Any) -> Entities:
+def _examine_entities(statement: AnySelect) -> Entities | None:
+    """Give what a select of one mapped class lists; `None` if it selects anything else."""
     unordered = statement.order_by(None)
-    elements = list(unordered.get_children())
-    order: list[Any] = _added(statement.get_children(), elements)
+    whole, elements = [*statement.get_children()], [*unordered.get_children()]
+    # Routes make their statements anew for each request, but of the same elements.
+    seen = (*map(id, whole), None, *map(id, elements))
+    found = _SEEN.get(seen)
+    if found is None:
+        entity = _only_entity(statement)
+        if entity is None:
+            return None
+        found = _ordered(entity, _added(whole, elements), unordered, elements)
+        if not found.repeats and statement.whereclause is None:
+            if len(_SEEN) >= _MOST_SEEN:
+                _SEEN.clear()
+            _SEEN[seen] = found
+    ordered = statement.order_by(*found.ties) if found.ties else statement
+    return Entities(ordered, unordered, [*found.order, *found.ties], found.keys, found.repeats)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """What is found out about a select of entities.
+
+    Args:
+        elements: What the statement consists of; kept, so that no other object gets their ids.
+        order: The terms of its own order.
+        ties: The terms to add, so that no two entities share a place.
+        keys: As for `Entities`.
+        repeats: As for `Entities`.
+    """
+
+    elements: Sequence[ClauseElement]
+    order: Sequence[Any]
+    ties: Sequence[Any]
+    keys: Sequence[Any]
+    repeats: bool
+
+
+# By the ids of the elements with the order and without it. Only plain listings of a table: they
+# have no values of a request, and their few elements live as long as the models.
+_SEEN: dict[tuple[int | None, ...], _Ordered] = {}
+_MOST_SEEN = 256
+
+
+def _ordered(
+    entity: Any,
+    order: list[Any],
+    unordered: AnySelect,
+    elements: Sequence[ClauseElement],
+) -> _Ordered:
     inspected: Any = inspect(entity)
     mapper = inspected.mapper
     keys = [getattr(entity, mapper.get_property_by_column(c).key) for c in mapper.primary_key]
@@ -163,8 +209,7 @@ def _examine_entities(statement: AnySelect, entity: Any) -> Entities:
         _refuse_names(order)
     direction = desc if order and _descends(order[-1]) else asc
     ties = [direction(key) for key in keys if not any(_orders_by(term, key) for term in order)]
-    ordered = statement.order_by(*ties) if ties else statement
-    return Entities(ordered, unordered, [*order, *ties], keys, repeats)
+    return _Ordered([*elements, *order], order, ties, keys, repeats)
 
 
 def _only_entity(statement: AnySelect) -> Any:
