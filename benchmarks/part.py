@@ -39,7 +39,7 @@ class Size:
 
 
 FULL = Size(
-    launches=5, rounds=20, requests=240, server_rounds=26, server_warm_up=1, server_seconds=1
+    launches=5, rounds=20, requests=240, server_rounds=51, server_warm_up=1, server_seconds=1
 )
 SMOKE = Size(
     launches=1,

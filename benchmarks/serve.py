@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ def stop_keeping_output(_number: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     order = json.loads(sys.argv[1])
+    if order["core"] is not None:
+        os.sched_setaffinity(0, {order["core"]})
     hide(order["without"])
     for name in order["needs"]:
         import_module(name)

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ HOST = "127.0.0.1"
 CHECKED = 5  # requests whose log lines are counted
 SECONDS_FOR_LINES = 5
 SECONDS_TO_START = 120
+SERVERS_CORE = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ class UnderUvicorn:
     def measure(self, size: Size) -> list[Result]:
         """Start all services, put one after the other under load, again and again."""
         with ExitStack() as processes:
+            processes.enter_context(on_core_of_its_own())
             running = [processes.enter_context(started(service)) for service in self.services]
             for one in running:
                 one.check()
@@ -131,7 +134,7 @@ def started(service: Service) -> Generator[Running]:
     """The service; it may not be ready, but connections wait for it. Ended at the end."""
     with tempfile.TemporaryFile() as output, socket.create_server((HOST, 0)) as listening:
         port = listening.getsockname()[1]
-        order = json.dumps({**asdict(service), "socket": listening.fileno()})
+        order = json.dumps({**asdict(service), "socket": listening.fileno(), "core": SERVERS_CORE})
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.serve", order],
             cwd=ROOT,
@@ -144,6 +147,22 @@ def started(service: Service) -> Generator[Running]:
                 yield Running(service=service, process=process, port=port, output=output)
             finally:
                 process.terminate()
+
+
+@contextmanager
+def on_core_of_its_own() -> Generator[None]:
+    """Keep this process, and so the load tool, off the core that the servers take.
+
+    Else the system moves both between the cores, and what a request costs varies by a tenth.
+    """
+    if not hasattr(os, "sched_setaffinity") or len(cores := os.sched_getaffinity(0)) < 2:
+        yield
+        return
+    os.sched_setaffinity(0, cores - {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def cpu_seconds(pid: int) -> float:
