@@ -2,6 +2,9 @@
 
 import asyncio
 import string
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -179,3 +182,27 @@ def test_a_stack_that_loops_is_looked_through() -> None:
 
 def test_a_new_id_has_128_bits() -> None:
     assert len(bytes.fromhex(new_request_id())) == 16
+
+
+def test_ids_are_never_given_twice() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(lambda _: new_request_id(), range(2000)))
+
+    assert len(set(ids)) == 2000
+
+
+FORKED = """
+import os
+from fastapi_kit.middleware import new_request_id
+new_request_id()
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, new_request_id().encode())
+    os._exit(0)
+os.wait()
+assert os.read(reading, 32).decode() != new_request_id()
+"""
+
+
+def test_a_forked_process_gives_ids_of_its_own() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
