@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_kit.errors import (
     AppError,
+    ConfigurationError,
     ConflictError,
     UnauthorizedError,
     add_error_handlers,
@@ -462,6 +463,16 @@ def test_the_lifespan_passes_through() -> None:
         assert client.get("/").status_code == 404
 
     assert started == [True]
+
+
+def test_a_middleware_that_is_set_wrongly_stops_the_start() -> None:
+    """Servers take an app whose lifespan raises for one without, and would serve it all the same."""
+    app = FastAPI()
+    add_error_handlers(app)
+    app.add_middleware(RequestIdMiddleware, header_name="not a name")
+
+    with pytest.raises(ConfigurationError, match="is not a header name"):
+        TestClient(app).__enter__()
 
 
 async def test_an_included_router_is_covered() -> None:
