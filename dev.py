@@ -196,7 +196,7 @@ def check_address(host: str, port: int) -> None:
 def test(*pytest_args: str) -> int:
     """run the tests; with CI=true their coverage must be complete; more arguments go to pytest"""
     set_up("test")
-    everywhere = ("pytest", "--numprocesses=auto", *pytest_args)
+    everywhere = ("pytest", "--numprocesses=auto", "--dist=worksteal", *pytest_args)
     if os.environ.get("CI") != "true":
         return module(*everywhere)
     # What the processes saw is put together by pytest-cov; what is enough is said once, here.

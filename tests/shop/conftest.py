@@ -1,6 +1,8 @@
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 from httpx import AsyncClient
 
@@ -20,8 +22,24 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings.for_tests(database_url=url, mail_folder=tmp_path / "outbox")
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file of the shop with its demo data: copying one is quicker than filling one."""
+    folder = tmp_path_factory.mktemp("shop")
+    file = folder / "shop.db"
+    settings = Settings.for_tests(database_url=f"sqlite:///{file}", mail_folder=folder)
+
+    async def fill() -> None:
+        async with app_client(create_app(settings)):
+            pass
+
+    anyio.run(fill)
+    return file
+
+
 @pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[AsyncClient]:
+async def client(settings: Settings, filled: Path, tmp_path: Path) -> AsyncIterator[AsyncClient]:
+    shutil.copyfile(filled, tmp_path / "shop.db")  # only looked at where SQLite is
     app = create_app(settings)
     async with app_client(app) as client:
         yield client
