@@ -240,7 +240,7 @@ def test_an_empty_stamp_does_not_count(ready_project: Path) -> None:
 def test_arguments_go_on_to_pytest(ready_project: Path) -> None:
     ran = dev(ready_project, "test", "-k", "some", "tests/test_x.py")
 
-    assert ran.stdout.splitlines()[-1] == "tool --numprocesses=auto -k some tests/test_x.py"
+    assert ran.stdout.splitlines()[-1] == "tool --numprocesses=auto --dist=worksteal -k some tests/test_x.py"
 
 
 def test_a_failure_is_passed_on(ready_project: Path) -> None:
@@ -252,7 +252,7 @@ def test_in_ci_the_coverage_must_be_complete(ready_project: Path) -> None:
 
     tools = [line for line in ran.stdout.splitlines() if line.startswith("tool")]
     assert tools == [
-        "tool --numprocesses=auto --cov --cov-report=",
+        "tool --numprocesses=auto --dist=worksteal --cov --cov-report=",
         "tool report --fail-under=100",
     ]
 
