@@ -240,7 +240,10 @@ def test_an_empty_stamp_does_not_count(ready_project: Path) -> None:
 def test_arguments_go_on_to_pytest(ready_project: Path) -> None:
     ran = dev(ready_project, "test", "-k", "some", "tests/test_x.py")
 
-    assert ran.stdout.splitlines()[-1] == "tool --numprocesses=auto --dist=worksteal -k some tests/test_x.py"
+    assert (
+        ran.stdout.splitlines()[-1]
+        == "tool --numprocesses=auto --dist=worksteal -k some tests/test_x.py"
+    )
 
 
 def test_a_failure_is_passed_on(ready_project: Path) -> None:
