@@ -1,11 +1,12 @@
 """Building, starting and stopping a database."""
 
 import asyncio
+import sqlite3
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,8 @@ from fastapi import FastAPI
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from sqlalchemy import URL, DateTime, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, DateTime, make_url, select, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
@@ -332,3 +333,31 @@ def test_a_datetime_is_one_with_time_zone() -> None:
 
     assert isinstance(column.type, DateTime)
     assert column.type.timezone is True
+
+
+@contextmanager
+def switching(url: str) -> Iterator[sqlite3.Connection]:
+    """A new file, locked as by another process that is switching it to WAL."""
+    connection = sqlite3.connect(str(make_url(url).database), isolation_level=None)
+    with closing(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+async def test_a_new_file_that_another_process_switches_to_wal_is_waited_for(
+    sqlite_url: str,
+) -> None:
+    """SQLite itself does not wait there, whatever its time-out is."""
+    with switching(sqlite_url) as other:
+        async with Database(sqlite_url, busy_timeout_seconds=60) as db:
+            asyncio.get_running_loop().call_later(0.05, other.rollback)
+            await db.ping()
+
+
+async def test_a_file_that_stays_locked_is_waited_for_no_longer_than_asked(
+    sqlite_url: str,
+) -> None:
+    with switching(sqlite_url):
+        async with Database(sqlite_url, busy_timeout_seconds=0.05) as db:
+            with pytest.raises(OperationalError, match="database is locked"):
+                await db.ping()

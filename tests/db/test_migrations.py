@@ -182,9 +182,10 @@ sys.exit(sum(os.wait()[1] != 0 for _ in range(workers)))
 
 async def test_of_workers_that_start_at_once_one_upgrades(db: Database, directory: Path) -> None:
     """Processes of their own; the migration is slow, so that all others find it at work."""
-    code = "import time\ntime.sleep(0.5)\nop.execute('CREATE TABLE x (n INT)')"
+    code = "import time\ntime.sleep(0.2)\nop.execute('CREATE TABLE x (n INT)')"
     add_revision(directory, "0002", "0001", code)
     url = db.url.render_as_string(hide_password=False)
+    await db.ping()  # a new SQLite file is switched to WAL, for which the workers would wait too
 
     ran = await run_process([sys.executable, "-c", WORKERS, url, str(directory)], check=False)
 

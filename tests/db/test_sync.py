@@ -1,14 +1,16 @@
 """Databases for code that is not async."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from threading import Timer
 from typing import Annotated, Any
 
 import anyio.to_thread
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -226,6 +228,17 @@ def test_a_locked_sqlite_is_sqlalchemys_error(sqlite_url: str) -> None:
             late.execute(text("SELECT 1"))
 
     assert str(database_errors()(caught.value)).startswith("503")
+
+
+def test_a_new_file_that_another_process_switches_to_wal_is_waited_for(sqlite_url: str) -> None:
+    file = str(make_url(sqlite_url).database)
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = Timer(0.05, other.rollback)
+        release.start()
+        with SyncDatabase(sqlite_url, busy_timeout_seconds=60) as db, db.session() as session:
+            session.execute(text("SELECT 1"))
+        release.join()
 
 
 def test_a_database_in_memory_lasts_while_it_is_open() -> None:

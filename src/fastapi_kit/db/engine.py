@@ -76,10 +76,12 @@ def _sqlite_engines(
     connect_args = {"isolation_level": None, "timeout": options.busy_timeout_seconds}
     one = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": False}
     writer = _engine(url, options, create, connect_args, **one)
-    prepare_engine(core(writer), pragmas=options.pragmas, begin="BEGIN IMMEDIATE")
+    patience = {"busy_timeout_seconds": options.busy_timeout_seconds}
+    prepare_engine(core(writer), pragmas=options.pragmas, begin="BEGIN IMMEDIATE", **patience)
     reader = _engine(url, options, create, connect_args, pool_pre_ping=False)
     # `query_only` comes last: a new database still has to be switched to WAL.
-    prepare_engine(core(reader), pragmas={**options.pragmas, "query_only": "ON"}, begin="BEGIN")
+    read_only = {**options.pragmas, "query_only": "ON"}
+    prepare_engine(core(reader), pragmas=read_only, begin="BEGIN", **patience)
     return writer, reader
 
 

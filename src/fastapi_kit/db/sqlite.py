@@ -7,7 +7,8 @@ sent but deferred. Here writers send ``BEGIN IMMEDIATE`` and readers ``BEGIN``.
 
 import re
 import sqlite3
-from asyncio import CancelledError
+import time
+from asyncio import CancelledError, sleep
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -26,6 +27,7 @@ DEFAULT_PRAGMAS: Pragmas = {
     "synchronous": "NORMAL",  # with WAL, safe against a crash of the process
     "foreign_keys": "ON",
 }
+_POLL_SECONDS = 0.01
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -45,13 +47,17 @@ def checked_pragmas(pragmas: Pragmas | None) -> Pragmas:
     return merged
 
 
-def prepare_engine(engine: Engine, *, pragmas: Pragmas, begin: str) -> None:
+def prepare_engine(
+    engine: Engine, *, pragmas: Pragmas, begin: str, busy_timeout_seconds: float
+) -> None:
     """Have every new connection take the pragmas, and every transaction start with ``begin``."""
 
     def on_connect(connection: Any, _record: object) -> None:
+        deadline = time.monotonic() + busy_timeout_seconds
         cursor = connection.cursor()
         for name, value in pragmas.items():
-            cursor.execute(f"PRAGMA {name}={value}")
+            while not _executed(cursor, f"PRAGMA {name}={value}", deadline):
+                _pause(connection)
         cursor.close()
 
     def on_begin(connection: Connection) -> None:
@@ -60,6 +66,25 @@ def prepare_engine(engine: Engine, *, pragmas: Pragmas, begin: str) -> None:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     event.listen(engine, "invalidate", _roll_back_before_close)
+
+
+def _executed(cursor: Any, pragma: str, deadline: float) -> bool:
+    # SQLite's own time-out does not count here: of two processes that switch a new file to WAL at
+    # once, one is told at once that it is locked.
+    try:
+        cursor.execute(pragma)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() >= deadline:
+            raise
+        return False
+    return True
+
+
+def _pause(connection: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        time.sleep(_POLL_SECONDS)
+    else:  # the event loop goes on
+        connection.run_async(lambda _driver: sleep(_POLL_SECONDS))
 
 
 def _begin(connection: Connection, statement: str) -> None:
