@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import BaseRoute, Host, Mount
 from starlette.types import ASGIApp
 
 from fastapi_kit._asgi import Refusal
 from fastapi_kit.errors import ConfigurationError, ErrorMap, add_error_handlers
+from fastapi_kit.errors.openapi import callables_of
 from fastapi_kit.logs.configure import adopt_uvicorn, configure_logging
 from fastapi_kit.middleware import (
     AccessLog,
@@ -22,6 +25,7 @@ from fastapi_kit.middleware import (
     TimingMiddleware,
 )
 from fastapi_kit.settings import AppSettings
+from fastapi_kit.settings.base import GUARDED
 
 __all__ = ["Cors", "setup_app"]
 
@@ -92,6 +96,9 @@ def setup_app(
     500, trusted hosts, then the app's own middlewares. The order of calls does not matter: what
     ``app.add_middleware`` adds, before or after, lies inside.
 
+    With the settings of staging or production the app does not start while a route depends on an
+    `Auth` whose hasher is `PasswordHasher.for_tests()`.
+
     Args:
         app: The app; before it starts, once.
         settings: Configures logging, and gives CORS origins, allowed hosts, root path and the
@@ -130,7 +137,7 @@ def setup_app(
             app.max_body_size = settings.max_body_size
         app.root_path = app.root_path or settings.root_path
     add_error_handlers(app, problem_base_url=problem_base_url, extra=extra_errors)
-    _wrap_stack(app, outer, _hosts(settings), has_logging=settings is not None)
+    _wrap_stack(app, outer, settings)
 
 
 def _outer(
@@ -176,16 +183,28 @@ def _hosts(settings: AppSettings | None) -> list[Middleware]:
     return [Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts)]
 
 
-def _wrap_stack(
-    app: FastAPI, outer: list[Middleware], inner: list[Middleware], *, has_logging: bool
-) -> None:
+def _refuse_unfit(routes: Sequence[BaseRoute], environment: str) -> None:
+    """Refuse routes that depend on what says that it is unfit for production."""
+    for context in iter_route_contexts(routes):
+        if isinstance(context.original_route, Mount | Host):
+            _refuse_unfit(context.original_route.routes or (), environment)
+        elif (dependant := getattr(context, "dependant", None)) is not None:
+            for dependency in callables_of(dependant):
+                if reason := getattr(dependency, "unfit_for_production", None):
+                    raise ConfigurationError(f"{context.path!r} in {environment}: {reason}")
+
+
+def _wrap_stack(app: FastAPI, outer: list[Middleware], settings: AppSettings | None) -> None:
     build = app.build_middleware_stack
+    inner = _hosts(settings)
 
     def build_in_order() -> ASGIApp:
         added = app.user_middleware
         app.user_middleware = [*inner, *added]
         try:
             _refuse_doubles(app, outer)  # one may have been added since
+            if settings is not None and settings.environment in GUARDED:
+                _refuse_unfit(app.routes, settings.environment)
             stack: Any = build()
             for middleware in reversed(outer):
                 stack = middleware.cls(stack, *middleware.args, **middleware.kwargs)
@@ -193,7 +212,7 @@ def _wrap_stack(
             stack = Refusal(error)
         finally:
             app.user_middleware = added
-        if has_logging:
+        if settings is not None:
             adopt_uvicorn()
         return stack  # type: ignore[no-any-return]  # Middleware's factories are typed Any
 

@@ -161,6 +161,7 @@ class Auth(Generic[UserT]):
             scopes=self.scopes,
             scheme_name=scheme_name,
             asks_store=denylist is not None,
+            unfit_for_production=_unfitness_of(self._hasher),
         )
         self._guards: dict[Requirement, Guard[UserT]] = {}
         self._object_guards: dict[tuple[object, ...], Any] = {}
@@ -579,6 +580,15 @@ class Auth(Generic[UserT]):
                 "add them to its scopes={...}"
             )
         return found
+
+
+def _unfitness_of(hasher: PasswordHasher | None) -> str | None:
+    if hasher is None or not hasher.only_for_tests:
+        return None
+    return (
+        "this Auth has PasswordHasher.for_tests(), which protects nothing; give it "
+        "hasher=PasswordHasher.for_environment(settings.environment)"
+    )
 
 
 _NO_USERS = "this Auth has no users: its callers are what their tokens say; give it users=..."

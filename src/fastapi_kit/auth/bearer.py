@@ -64,11 +64,13 @@ class BearerScheme(Dependency, SecurityBase, Generic[UserT]):
         scopes: Mapping[str, str],
         scheme_name: str | None = None,
         asks_store: bool = False,
+        unfit_for_production: str | None = None,
     ) -> None:
         model, own_name = _shown(token_url, scopes)
         self.model: OAuth2 | HTTPBearer = model  # pyright: ignore[reportIncompatibleVariableOverride]
         self.scheme_name: str = own_name if scheme_name is None else scheme_name
         self._identify = identify
+        self.unfit_for_production: str | None = unfit_for_production
         self.raises: tuple[type[AppError], ...] = (
             (InvalidTokenError, ServiceUnavailableError) if asks_store else (InvalidTokenError,)
         )

@@ -106,6 +106,7 @@ class Guard(Dependency, SecurityBase, Generic[UserT]):
 def _show_as(dependency: SecurityBase, scheme: BearerScheme[Any]) -> None:
     object.__setattr__(dependency, "model", scheme.model)
     object.__setattr__(dependency, "scheme_name", scheme.scheme_name)
+    object.__setattr__(dependency, "unfit_for_production", scheme.unfit_for_production)
     object.__setattr__(dependency, "__signature__", Signature([_CONNECTION]))
 
 

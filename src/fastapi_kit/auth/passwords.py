@@ -57,10 +57,16 @@ class PasswordHasher:
         max_concurrency: How many hashes run at once in this process.
         max_waiting: How many callers may wait for their turn; 0 means none.
 
+    Attributes:
+        only_for_tests: Whether it is the cheap one of `for_tests`, with which `setup_app` refuses to
+            start in staging and production.
+
     Raises:
         ConfigurationError: Cheaper than OWASP's least (7 MiB with 5 passes, or as much work in more
             memory), a number out of range, or argon2 does not work on this machine.
     """
+
+    only_for_tests: bool = False
 
     def __init__(
         self,
@@ -78,6 +84,8 @@ class PasswordHasher:
     def for_tests(cls, *, environment: str = TEST_ENVIRONMENT) -> "PasswordHasher":
         """A hasher that takes microseconds and protects nothing, for test suites only.
 
+        An app whose `Auth` has it does not start in staging and production (`setup_app`).
+
         Args:
             environment: Where it would run. Code that is also served passes its settings'
                 ``environment``, so that it cannot come to hash anyone's password.
@@ -92,6 +100,7 @@ class PasswordHasher:
             )
         hasher = cls.__new__(cls)
         hasher._setup(1, 8, 1, 2, 64)
+        hasher.only_for_tests = True
         return hasher
 
     @classmethod

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from fastapi_kit.auth.audit import AuditHook, AuthEvent, EventName, report
 from fastapi_kit.auth.auth import Auth
 from fastapi_kit.auth.caller import Caller
+from fastapi_kit.auth.dependency import Unfit
 from fastapi_kit.auth.exceptions import InvalidTokenError, NotAuthenticatedError
 from fastapi_kit.auth.form import (
     PasswordGrant,
@@ -108,7 +109,9 @@ def auth_router(
         auth, refresh=refresh, audit=audit, limiter=limiter, lockout=lockout_or_none
     )
     routes = _Routes(auth, refresh, by_password, audit, client_address)
-    router = APIRouter(tags=["auth"])
+    # Nobody who logs in depends on the `Auth`'s own dependencies, which tell the same.
+    marks = [Depends(Unfit(reason))] if (reason := auth.scheme.unfit_for_production) else []
+    router = APIRouter(tags=["auth"], dependencies=marks)
     add_to: dict[RouteName, Callable[[APIRouter], None]] = {
         "token": routes.add_token,
         "refresh": routes.add_refresh,

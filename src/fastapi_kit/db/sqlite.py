@@ -80,11 +80,11 @@ def _executed(cursor: Any, pragma: str, deadline: float) -> bool:
     return True
 
 
-def _pause(connection: Any) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        time.sleep(_POLL_SECONDS)
-    else:  # the event loop goes on
+def _pause(connection: sqlite3.Connection | AdaptedConnection) -> None:
+    if isinstance(connection, AdaptedConnection):  # the event loop goes on
         connection.run_async(lambda _driver: sleep(_POLL_SECONDS))
+    else:
+        time.sleep(_POLL_SECONDS)
 
 
 def _begin(connection: Connection, statement: str) -> None:

@@ -128,7 +128,7 @@ def document_errors(app: FastAPI, problem_base_url: str | None) -> None:
 
 def _document(app: FastAPI, schema: Schema, base_url: str | None) -> None:
     raised = {
-        (str(context.path_format), method.lower()): list(_guards(context.dependant))
+        (str(context.path_format), method.lower()): list(callables_of(context.dependant))
         for context in iter_route_contexts(app.routes)
         if getattr(context, "dependant", None) is not None
         for method in context.methods or ()
@@ -145,7 +145,7 @@ def _document(app: FastAPI, schema: Schema, base_url: str | None) -> None:
         del schema["components"]["schemas"]
 
 
-def _guards(dependant: Dependant) -> Iterator[object]:
+def callables_of(dependant: Dependant) -> Iterator[object]:
     """The callables that a route depends on, each once, outermost first."""
     seen: set[int] = set()
     waiting = [dependant]

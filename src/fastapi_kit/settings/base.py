@@ -37,7 +37,8 @@ from fastapi_kit.settings.variables import (
 
 _ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _HOST: Final = re.compile(r"\*|(\*\.)?[^*:/\s]+")
-_GUARDED: Final = frozenset({"staging", "production"})
+GUARDED: Final = frozenset({"staging", "production"})
+"""The environments in which what is unsafe is refused."""
 
 
 def _lower(value: object) -> object:
@@ -267,7 +268,7 @@ class AppSettings(BaseSettings):
             name: f"{variable_name(type(self), name)} {reason}"
             for name, reason in self.unsafe_values().items()
         }
-        if unsafe and self.environment in _GUARDED:
+        if unsafe and self.environment in GUARDED:
             lines = "\n".join(f"- {line}" for line in unsafe.values())
             raise ConfigurationError(f"unsafe settings in {self.environment}:\n{lines}")
         if self.environment == "development":
