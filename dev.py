@@ -263,14 +263,32 @@ def everything() -> int:
 
 def lowest(*pytest_args: str) -> int:
     """run the tests on the lowest versions that pyproject.toml allows, in .venv-lowest"""
-    set_up("test")
-    venv = ROOT / ".venv-lowest"
-    make_venv(venv)
-    python = venv / BIN / PYTHON_NAME
-    resolution = ("--resolution=lowest-direct", "--editable", ".", "--group=test")
-    return module("uv", "pip", "install", f"--python={python}", *resolution) or call(
-        python, "-m", "pytest", *pytest_args
+    python = python_of_venv_beside("lowest")
+    what = ("--resolution=lowest-direct", "--editable", ".", "--group=test")
+    return uv_pip(python, "install", *what) or call(python, "-m", "pytest", *pytest_args)
+
+
+def libpass(*pytest_args: str) -> int:
+    """run the tests of auth with libpass, passlib's fork, in its place, in .venv-libpass"""
+    python = python_of_venv_beside("libpass")
+    return (
+        uv_pip(python, "install", "--editable", ".", "--group=test")
+        # In this order: they overwrite each other's files.
+        or uv_pip(python, "uninstall", "passlib")
+        or uv_pip(python, "install", "--reinstall", "libpass")
+        or call(python, "-m", "pytest", "--numprocesses=auto", "tests/auth", *pytest_args)
     )
+
+
+def python_of_venv_beside(name: str) -> Path:
+    set_up("test")
+    venv = ROOT / f".venv-{name}"
+    make_venv(venv)
+    return venv / BIN / PYTHON_NAME
+
+
+def uv_pip(python: Path, command: str, *what: str) -> int:
+    return module("uv", "pip", command, f"--python={python}", *what)
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -283,8 +301,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench,
     "all": everything,
     "lowest": lowest,
+    "libpass": libpass,
 }
-TAKE_MORE = ("test", "bench", "lowest")
+TAKE_MORE = ("test", "bench", "lowest", "libpass")
 
 
 def port_number(text: str) -> int:
