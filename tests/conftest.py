@@ -4,6 +4,8 @@ import logging
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -49,36 +51,53 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def _connect(url: URL) -> psycopg.Connection:
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True, connect_timeout=3)
+@dataclass(frozen=True)
+class PostgresServer:
+    """A real server, with databases that last as long as they are used."""
+
+    url: URL
+
+    def connect(self, url: str | URL) -> psycopg.Connection:
+        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return psycopg.connect(plain, autocommit=True, connect_timeout=3)
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """URL of a database of one's own."""
+        name = f"kit_test_{secrets.token_hex(6)}"
+        with self.connect(self.url) as admin:
+            admin.execute(f'CREATE DATABASE "{name}"')
+            try:
+                yield self.url.set(drivername="postgresql+psycopg", database=name).render_as_string(
+                    hide_password=False
+                )
+            finally:
+                admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """URL of a database of this run's own on a real server, removed at the end.
-
-    Without a server the test is skipped; with ``CI=true`` it fails.
-    """
-    server = make_url(POSTGRES_URL)
+def postgres() -> PostgresServer:
+    """The server. Without one the test is skipped; with ``CI=true`` it fails."""
+    server = PostgresServer(make_url(POSTGRES_URL))
     try:
-        admin = _connect(server)
+        server.connect(server.url).close()
     except psycopg.OperationalError as error:  # pragma: no cover  # depends on the machine
         if REQUIRED:
             pytest.fail(f"CI=true requires PostgreSQL (KIT_TEST_POSTGRES_URL): {error}")
         pytest.skip("no PostgreSQL answers at KIT_TEST_POSTGRES_URL")
-    name = f"kit_test_{secrets.token_hex(6)}"
-    with admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield server.set(drivername="postgresql+psycopg", database=name).render_as_string(
-            hide_password=False
-        )
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres: PostgresServer) -> Iterator[str]:
+    """URL of a database of this run's own on the server, removed at the end."""
+    with postgres.new_database() as url:
+        yield url
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> str:
+def postgres_url(postgres: PostgresServer, postgres_server: str) -> str:
     """URL of this run's PostgreSQL database with an empty public schema."""
-    with _connect(make_url(postgres_server)) as connection:
+    with postgres.connect(postgres_server) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres_server

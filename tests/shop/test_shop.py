@@ -199,11 +199,11 @@ async def test_the_docs_load_nothing_from_elsewhere(client: AsyncClient) -> None
     assert "https://" not in response.text
 
 
-async def test_a_second_start_finds_its_data(settings: Settings) -> None:
-    async with app_client(create_app(settings)) as client:
+async def test_a_second_start_finds_its_data(empty: Settings) -> None:
+    async with app_client(create_app(empty)) as client:
         await client.post("/api/v1/auth/register", json=REGISTRATION)
 
-    async with app_client(create_app(settings)) as client:
+    async with app_client(create_app(empty)) as client:
         users = await client.get("/api/v1/users", headers=await log_in(client, "admin"))
 
     assert users.json()["total"] == 4
@@ -232,7 +232,7 @@ async def test_production_has_no_demo_users(tmp_path: Path) -> None:
     assert items.json()["total"] == 0
 
 
-async def test_the_models_are_what_the_migrations_make(settings: Settings) -> None:
+async def test_the_models_are_what_the_migrations_make(empty: Settings) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
     from sqlalchemy import Connection
@@ -249,8 +249,8 @@ async def test_the_models_are_what_the_migrations_make(settings: Settings) -> No
         return compare_metadata(context, User.metadata)
 
     async with (
-        app_client(create_app(settings)),
-        Database(settings.database_url) as db,
+        app_client(create_app(empty)),
+        Database(empty.database_url) as db,
         db.engine.connect() as connection,
     ):
         assert await connection.run_sync(differences) == []

@@ -22,20 +22,20 @@ async def totals(settings: Settings) -> tuple[int, int]:
     return items.json()["total"], users.json()["total"]
 
 
-async def test_workers_that_start_at_once_make_one_schema(settings: Settings) -> None:
-    assert await asyncio.gather(*(totals(settings) for _ in range(4))) == [(ITEMS, 3)] * 4
+async def test_workers_that_start_at_once_make_one_schema(empty: Settings) -> None:
+    assert await asyncio.gather(*(totals(empty) for _ in range(4))) == [(ITEMS, 3)] * 4
 
 
-async def test_workers_that_start_at_once_fill_the_shop_once(settings: Settings) -> None:
+async def test_workers_that_start_at_once_fill_the_shop_once(empty: Settings) -> None:
     """All of them find the schema, and nobody in it."""
-    async with Database(settings.database_url) as db:
+    async with Database(empty.database_url) as db:
         await Migrations(db, migrations.__path__[0]).upgrade()
 
-    assert await asyncio.gather(*(totals(settings) for _ in range(4))) == [(ITEMS, 3)] * 4
+    assert await asyncio.gather(*(totals(empty) for _ in range(4))) == [(ITEMS, 3)] * 4
 
 
-async def test_a_database_that_is_behind_is_not_ready(settings: Settings) -> None:
-    async with app_client(create_app(settings)) as client, Database(settings.database_url) as db:
+async def test_a_database_that_is_behind_is_not_ready(empty: Settings) -> None:
+    async with app_client(create_app(empty)) as client, Database(empty.database_url) as db:
         async with db.session() as session:
             await session.execute(text("DELETE FROM alembic_version"))
         response = await client.get("/readyz")
