@@ -1,10 +1,15 @@
 """A database of each kind, with the shop's tables and one item."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import create_mock_engine, make_url
 from sqlmodel import SQLModel
 
 from fastapi_kit.db import Base, Database
@@ -39,14 +44,36 @@ def driver_url(request: pytest.FixtureRequest) -> str:
     return url.set(drivername=f"postgresql+{request.param}").render_as_string(hide_password=False)
 
 
+@cache
+def _script(dialect: str) -> str:
+    """SQL of all tables and one item; sent at once it costs a fraction of what create_all does."""
+
+    def note(element: Any, *_args: Any, **_options: Any) -> None:
+        statements.append(str(element.compile(dialect=engine.dialect)))
+
+    statements: list[str] = []
+    engine = create_mock_engine(f"{dialect}://", note)
+    Base.metadata.create_all(engine, checkfirst=False)
+    Library.metadata.create_all(engine, checkfirst=False)
+    SQLModel.metadata.create_all(engine, tables=[Card.__table__], checkfirst=False)  # type: ignore[attr-defined]
+    lamp = f"INSERT INTO {Item.__tablename__} (name) VALUES ('lamp')"
+    return ";\n".join(["BEGIN", *statements, lamp, "COMMIT"])
+
+
+def _fill(url: str) -> None:
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(str(parts.database))) as connection:
+            connection.executescript(_script("sqlite"))
+    else:
+        plain = parts.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(plain, autocommit=True) as server:
+            server.execute(_script("postgresql").encode())
+
+
 async def _filled(url: str) -> AsyncIterator[Database]:
+    _fill(url)
     async with Database(url, pool_timeout_seconds=60, busy_timeout_seconds=60) as database:
-        async with database.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-            await connection.run_sync(Library.metadata.create_all)
-            await connection.run_sync(SQLModel.metadata.create_all, tables=[Card.__table__])  # type: ignore[attr-defined]
-        async with database.session() as session:
-            session.add(Item(name="lamp"))
         yield database
 
 
