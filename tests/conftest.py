@@ -95,9 +95,17 @@ def postgres_server(postgres: PostgresServer) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def postgres_url(postgres: PostgresServer, postgres_server: str) -> str:
-    """URL of this run's PostgreSQL database with an empty public schema."""
+@pytest.fixture(scope="session")
+def postgres_connection(
+    postgres: PostgresServer, postgres_server: str
+) -> Iterator[psycopg.Connection]:
+    """Kept, because hundreds of tests want an empty schema."""
     with postgres.connect(postgres_server) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        yield connection
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_connection: psycopg.Connection) -> str:
+    """URL of this run's PostgreSQL database with an empty public schema."""
+    postgres_connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres_server
