@@ -14,8 +14,13 @@ from examples.shop.settings import Settings
 from fastapi_kit.testing import app_client
 from tests.conftest import PostgresServer
 
+# For so few rows DELETE is quicker than TRUNCATE, which makes and removes files.
 RESTORE = """
-TRUNCATE users, items, orders, auth_refresh_sessions, auth_deny_list;
+DELETE FROM auth_refresh_sessions;
+DELETE FROM auth_deny_list;
+DELETE FROM orders;
+DELETE FROM items;
+DELETE FROM users;
 INSERT INTO users TABLE filled.users;
 INSERT INTO items TABLE filled.items;
 SELECT setval('users_id_seq', max(id)) FROM users;
@@ -26,7 +31,10 @@ SELECT setval('orders_id_seq', 1, false);
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop that each test starts anew; making and filling it takes longer than most tests."""
+    """A shop that each test starts anew; making and filling it takes longer than most tests.
+
+    What the app itself remembers lasts: which log-ins failed, and for a second what health found.
+    """
 
     app: FastAPI
     settings: Settings

@@ -1,11 +1,9 @@
 """Parts of the shop that no ordinary request reaches."""
 
-from examples.shop.app import create_app
 from examples.shop.settings import Settings
 from examples.shop.users.accounts import Accounts
 from examples.shop.users.models import Role, User
 from fastapi_kit.db import Database
-from fastapi_kit.testing import app_client
 
 
 def test_the_server_finds_an_app() -> None:
@@ -17,7 +15,7 @@ def test_the_server_finds_an_app() -> None:
 async def test_an_upgraded_hash_is_stored_where_the_old_one_still_stands(
     settings: Settings,
 ) -> None:
-    async with app_client(create_app(settings)), Database(settings.database_url) as db:
+    async with Database(settings.database_url) as db:
         async with db.session() as session:
             user = User(name="A", email="a@example.com", password_hash="old", role=Role.VIEWER)
             session.add(user)
