@@ -60,7 +60,27 @@ BLOCKS = [
 
 # Forked from a process that has the heavy imports behind it, each block starts within milliseconds.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["fastapi_kit.auth", "fastapi_kit.db", "httpx", "pytest", __name__])
+FRESH.set_forkserver_preload(
+    [
+        *(
+            f"fastapi_kit.{block}"
+            for block in ("app", "auth", "db", "health", "settings", "testing")
+        ),
+        # What these load only when it is used.
+        "fastapi_kit.pagination.cursor_paginator",
+        "fastapi_kit.pagination.filters",
+        "fastapi_kit.pagination.selects",
+        "aiosqlite",
+        "anyio._backends._asyncio",
+        "passlib.handlers.argon2",
+        "passlib.handlers.bcrypt",
+        "passlib.handlers.pbkdf2",
+        "passlib.handlers.scrypt",
+        "pydantic.v1",
+        "pytest",
+        __name__,
+    ]
+)
 
 
 def run(
