@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy import Integer, column, func, select, text
+from sqlalchemy import URL, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -64,13 +64,20 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["psycopg", "asyncpg"])
-async def db(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncIterator[Database]:
-    url = cluster.url(request.param)
+def url(request: pytest.FixtureRequest, cluster: Cluster) -> URL:
+    return cluster.url(request.param)
+
+
+@pytest.fixture
+async def db(url: URL) -> AsyncIterator[Database]:
+    # What is older than the test is none of its leaks; to look through it all takes long.
+    gc.freeze()
     async with Database(url, pool_size=4, max_overflow=1, pool_timeout_seconds=2) as database:
         async with database.engine.begin() as connection:
             await connection.execute(text("DROP TABLE IF EXISTS orders"))
             await connection.execute(text("CREATE TABLE orders (id INTEGER PRIMARY KEY)"))
         yield database
+    gc.unfreeze()
 
 
 def orders_app(db: Database) -> FastAPI:
@@ -106,8 +113,9 @@ async def serving(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_keepalive_connections=0)
     base_url = f"http://127.0.0.1:{config.port}"
     try:
+        # There is no TLS; without `verify=False` each client reads all certificates of the system.
         async with httpx.AsyncClient(
-            base_url=base_url, timeout=PATIENCE_SECONDS, limits=limits
+            base_url=base_url, timeout=PATIENCE_SECONDS, limits=limits, verify=False
         ) as client:
             yield client
     finally:
@@ -216,6 +224,7 @@ async def test_connections_killed_under_load(db: Database, cluster: Cluster) -> 
 
 
 async def test_a_connection_killed_within_a_transaction(db: Database) -> None:
+    """More often than there are connections."""
     app = orders_app(db)
 
     @app.put("/killed/{order_id}")
@@ -227,7 +236,7 @@ async def test_a_connection_killed_within_a_transaction(db: Database) -> None:
             await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
 
     async with serving(app) as client:
-        for number in range(10):
+        for number in range(6):
             require_503(await client.put(f"/killed/{number}"))
         acknowledged = await client.put("/orders/1")
 
@@ -259,7 +268,9 @@ async def test_collisions_are_tried_again_until_all_are_acknowledged(db: Databas
         )
 
 
-async def test_an_exhausted_pool(db: Database) -> None:
+@pytest.mark.usefixtures("db")
+async def test_an_exhausted_pool(url: URL) -> None:
+    db = Database(url, pool_size=4, max_overflow=1, pool_timeout_seconds=0.2)
     app = orders_app(db)
     release = asyncio.Event()
 
@@ -311,8 +322,10 @@ class Number(BaseModel):
     n: int
 
 
-SERIES = func.generate_series(1, 1_000_000).table_valued(column("n", Integer)).render_derived()
-FAILS_LATE = select((SERIES.c.n / (SERIES.c.n - 30_000) * 0 + SERIES.c.n).label("n"))
+# Not in FROM, where PostgreSQL would make all the numbers before it gives the first.
+SERIES = select(func.generate_series(1, 1_000_000).label("n")).subquery()
+FAILS_AT = 5_000
+FAILS_LATE = select((SERIES.c.n / (SERIES.c.n - FAILS_AT) * 0 + SERIES.c.n).label("n"))
 
 
 def export_app(db: Database) -> FastAPI:
@@ -364,7 +377,7 @@ async def test_a_row_that_fails_breaks_the_transfer(db: Database, path: str) -> 
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             await read_all()
 
-        assert 1000 <= lines < 30_000
+        assert 1000 <= lines < FAILS_AT
         await require_whole(db, client, set())
 
 
