@@ -86,10 +86,51 @@ def test_no_submodule_shares_the_name_of_a_root_export() -> None:
     assert modules & set(fastapi_kit.__all__) == set()
 
 
-def test_importing_the_package_pulls_in_nothing_heavy() -> None:
-    loaded = run_python("import sys, fastapi_kit, json; print(json.dumps(list(sys.modules)))")
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """What a fresh interpreter has loaded after each of these, which it does one after the other."""
+    code = """
+import json, sys
+def load(name, *modules):
+    for module in modules:
+        __import__(module)
+    loaded[name] = [*sys.modules]
+loaded = {}
+load("package", "fastapi_kit")
+load("logs", "fastapi_kit.logs", "fastapi_kit.middleware")
+load("settings", "fastapi_kit.settings")
+import fastapi_kit.pagination as p
+p.paginate_sequence([], p.PaginationParams())
+load("pages in memory")
+p.paginate
+load("pages of a database")
+load("auth", "fastapi_kit.auth")
+import logging
+loaded["handlers of the root logger"] = [repr(handler) for handler in logging.root.handlers]
+print(json.dumps(loaded))
+"""
+    return {name: set(found) for name, found in json.loads(run_python(code)).items()}
 
-    assert HEAVY & set(json.loads(loaded)) == set()
+
+def test_importing_the_package_pulls_in_nothing_heavy(imported: dict[str, set[str]]) -> None:
+    assert HEAVY & imported["package"] == set()
+
+
+def test_sqlalchemy_is_loaded_when_it_is_needed(imported: dict[str, set[str]]) -> None:
+    assert {name for name, modules in imported.items() if "sqlalchemy" in modules} == {
+        "pages of a database",
+        "auth",  # because it comes after them
+    }
+
+
+def test_logging_is_not_configured_by_importing(imported: dict[str, set[str]]) -> None:
+    assert imported["handlers of the root logger"] == set()
+
+
+def test_the_python_only_backends_of_jose_are_never_loaded(imported: dict[str, set[str]]) -> None:
+    """python-jose's fallbacks have open advisories (SECURITY.md); they must stay unused."""
+    assert "jose" in imported["auth"]
+    assert {"ecdsa", "rsa", "pyasn1"} & imported["auth"] == set()
 
 
 def test_blocks_import_without_extras_and_testing_names_the_one_it_needs() -> None:
@@ -110,15 +151,6 @@ print(json.dumps(refused))
 
     assert set(refused) <= {"fastapi_kit.testing"}
     assert all("fastapi-kit[testing]" in message for message in refused.values())
-
-
-def test_the_python_only_backends_of_jose_are_never_loaded() -> None:
-    """python-jose's fallbacks have open advisories (SECURITY.md); they must stay unused."""
-    loaded = run_python(
-        "import sys, fastapi_kit.auth, json; print(json.dumps(list(sys.modules)))",
-    )
-
-    assert {"ecdsa", "rsa", "pyasn1"} & set(json.loads(loaded)) == set()
 
 
 def test_the_changelog_starts_with_this_version() -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import sys
 from typing import Any
 
 import pytest
@@ -188,13 +187,3 @@ async def test_uvicorns_complaint_about_an_answer_instead_of_a_handshake_is_drop
         "ASGI callable returned without completing handshake.",
         "Another.",
     ]
-
-
-def test_it_is_not_configured_by_importing() -> None:
-    import subprocess
-
-    code = "import fastapi_kit.logs, fastapi_kit.middleware, logging; print(logging.root.handlers)"
-
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert shown.stdout == "[]\n"

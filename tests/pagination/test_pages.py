@@ -1,7 +1,5 @@
 """Page types, and pages of what is in memory."""
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,14 +192,3 @@ def test_exported_names_are_there_and_sorted() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'paginat'"):
         _ = block.paginat  # type: ignore[attr-defined]
-
-
-def test_pages_in_memory_do_not_import_sqlalchemy() -> None:
-    code = (
-        "import sys, fastapi_kit.pagination as p; p.paginate_sequence([], p.PaginationParams()); "
-        "assert 'sqlalchemy' not in sys.modules; p.paginate; assert 'sqlalchemy' in sys.modules"
-    )
-
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-
-    assert result.stderr == b""

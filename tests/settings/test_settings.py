@@ -402,12 +402,6 @@ def test_settings_are_immutable() -> None:
         Settings.for_tests().debug = True  # type: ignore[misc]
 
 
-def test_importing_settings_does_not_import_sqlalchemy() -> None:
-    code = "import sys, fastapi_kit.settings; sys.exit('sqlalchemy' in sys.modules)"
-
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 class TestProductionGuard:
     def test_safe_settings_pass(self) -> None:
         assert Settings.for_tests(**SAFE).is_production
