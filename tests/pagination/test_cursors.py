@@ -32,7 +32,9 @@ from fastapi_kit.pagination import (
 
 from .listings import KEY, SIGNER, SORTING, ItemPage, client_of, make_app
 from .tables import Film, Item, ItemOut, Media, Seat, Tag
-from .test_selects import Hero
+from .test_selects import Hero, database_url
+
+__all__ = ["database_url"]
 
 
 def ids(response: Response) -> list[int]:
@@ -410,10 +412,9 @@ async def test_an_expression_of_a_subquery_sorts(session: Session) -> None:
 async def test_sqlmodel_works_with_its_own_session_and_select(session: Session) -> None:
     sqlmodel.SQLModel.metadata.create_all(session.connection())
     session.execute(insert(Hero), [{"name": f"hero {n % 3}"} for n in range(1, 8)])
-    session.commit()
     sorting = Sorting(Hero, {"name": Hero.name}, default="name")
 
-    with sqlmodel.Session(session.get_bind()) as own:
+    with sqlmodel.Session(session.connection()) as own:
         pages = await walked(own, sorting, sqlmodel.select(Hero), "name")
 
     assert [hero.id for page in pages for hero in page] == [3, 6, 1, 4, 7, 2, 5]

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, assert_type
 
 import pytest
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    create_engine,
     desc,
     event,
     func,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import (
     Session,
     aliased,
@@ -52,11 +53,29 @@ from fastapi_kit.pagination import (
     statements,
 )
 
-from .tables import Booking, Film, Item, ItemOut, Media, Seat, Tag, TaggedItemOut
+from .tables import Base, Booking, Film, Item, ItemOut, Media, Seat, Tag, TaggedItemOut, demo_rows
 
 SECOND = PaginationParams(page=2, size=5)
 ALL = PaginationParams(size=100)
 TAGGED = [n for n in range(1, 31) if n % 4]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """URL of a database with the demo rows, made once for all tests: they commit nothing."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            url = stack.enter_context(request.getfixturevalue("postgres").new_database())
+        else:
+            url = f"sqlite:///{tmp_path_factory.mktemp('selects')}/test.db"
+        engine = create_engine(url)
+        Base.metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.add_all(demo_rows())
+        engine.dispose()
+        yield url
 
 
 class Hero(sqlmodel.SQLModel, table=True):
@@ -581,17 +600,16 @@ def test_unions_can_be_paged(session: Session) -> None:
 
 
 @pytest.fixture
-async def heroes(async_session: AsyncSession) -> None:
+async def heroes(async_session: AsyncSession) -> AsyncConnection:
     connection = await async_session.connection()
     await connection.run_sync(sqlmodel.SQLModel.metadata.create_all)
     await connection.execute(insert(Hero), [{"name": f"hero {n}"} for n in range(1, 8)])
-    await connection.commit()
+    return connection
 
 
-@pytest.mark.usefixtures("heroes")
-async def test_sqlmodel_works_with_its_own_session_and_select(async_session: AsyncSession) -> None:
+async def test_sqlmodel_works_with_its_own_session_and_select(heroes: AsyncConnection) -> None:
     """Its sessions mark `execute` as deprecated; nothing of that may reach the user."""
-    async with sqlmodel.ext.asyncio.session.AsyncSession(async_session.bind) as session:
+    async with sqlmodel.ext.asyncio.session.AsyncSession(heroes) as session:
         stmt = sqlmodel.select(Hero).order_by(sqlmodel.col(Hero.name).desc())
         params = PaginationParams(page=2, size=3)
 
