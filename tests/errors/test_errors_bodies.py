@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_kit.errors import add_error_handlers
 from fastapi_kit.errors.strict_json import flaw_of, is_suspect
@@ -288,6 +289,23 @@ async def test_a_body_that_just_fits_is_taken() -> None:
 @pytest.mark.parametrize(
     "content", [lambda: b"x" * 11, lambda: chunks(11)], ids=["whole", "pieces"]
 )
+async def test_a_body_too_large_of_a_get_is_a_problem(content: Any) -> None:
+    app = FastAPI(max_body_size=10)
+
+    @app.get("/raw")
+    async def raw(request: Request) -> int:
+        return len(await request.body())
+
+    add_error_handlers(app)
+    async with client_of(app) as client:
+        response = await client.request("GET", "/raw", content=content())
+
+    assert (response.status_code, response.json()["status"]) == (413, 413)
+
+
+@pytest.mark.parametrize(
+    "content", [lambda: b"x" * 11, lambda: chunks(11)], ids=["whole", "pieces"]
+)
 async def test_a_body_too_large_for_a_router_is_a_problem(content: Any) -> None:
     app = FastAPI()
     router = APIRouter(max_body_size=10)
@@ -312,11 +330,26 @@ async def test_the_answer_to_a_body_too_large_carries_the_id_although_it_passes_
     assert response.headers["x-trace"] == "abc"
 
 
-async def test_a_wrong_host_is_a_problem() -> None:
+class Hiding:
+    """A middleware that does not tell by an ``app`` attribute what it wraps."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._hidden = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._hidden(scope, receive, send)
+
+
+@pytest.mark.parametrize("outer", [None, Hiding], ids=["plain", "hidden"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_wrong_host_is_a_problem(outer: Any, method: str) -> None:
     app = app_taking_items()
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["shop.example.com"])
+    if outer is not None:
+        app.add_middleware(outer)
 
-    response = await post(app, b"{}")
+    async with client_of(app) as client:
+        response = await client.request(method, "/")
 
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
@@ -327,11 +360,11 @@ async def test_a_wrong_host_is_a_problem() -> None:
 async def test_an_apps_own_plain_text_stays(status: int) -> None:
     app = FastAPI()
 
-    @app.get("/")
+    @app.post("/")
     async def read() -> PlainTextResponse:
         return PlainTextResponse("mine", status)
 
-    @app.get("/json")
+    @app.post("/json")
     async def read_json() -> Any:
         from starlette.responses import JSONResponse
 
@@ -339,8 +372,8 @@ async def test_an_apps_own_plain_text_stays(status: int) -> None:
 
     add_error_handlers(app)
     async with client_of(app) as client:
-        text = await client.get("/")
-        data = await client.get("/json")
+        text = await client.post("/", content=b"x")
+        data = await client.post("/json", content=b"x")
 
     assert (text.status_code, text.text) == (status, "mine")
     assert (data.status_code, data.json()) == (status, {"mine": 1})
@@ -349,13 +382,13 @@ async def test_an_apps_own_plain_text_stays(status: int) -> None:
 async def test_the_other_headers_of_a_plain_text_stay() -> None:
     app = FastAPI()
 
-    @app.get("/")
+    @app.post("/")
     async def read() -> PlainTextResponse:
         return PlainTextResponse("Content Too Large", 413, headers={"Vary": "Origin"})
 
     add_error_handlers(app)
     async with client_of(app) as client:
-        response = await client.get("/")
+        response = await client.post("/", content=b"x")
 
     assert response.headers["vary"] == "Origin"
     assert response.json()["status"] == 413

@@ -4,11 +4,14 @@ import json
 from http import HTTPStatus
 from typing import Protocol
 
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from fastapi_kit._asgi import inner_apps
 from fastapi_kit.errors.exceptions import UnprocessableError, phrase
 from fastapi_kit.errors.problem import ProblemResponse, problem
 from fastapi_kit.errors.strict_json import strictly
@@ -21,6 +24,7 @@ _PLAIN_TEXTS = {
     400: (b"Invalid host header", "The Host header names no host of this service."),
 }
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _POLICY_VIOLATION, _INTERNAL_ERROR = 1008, 1011  # RFC 6455 section 7.4.1
 
 
@@ -44,17 +48,23 @@ class OutermostLayer:
     def __init__(self, app: ASGIApp, *, handlers: Handlers) -> None:
         self.app = app
         self._handlers = handlers
+        self._checks_hosts = _may_check_hosts(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
-        if scope["type"] == "http":
-            await self._http(scope, strictly(scope, receive), send)
-        elif scope["type"] == "websocket":
+        if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
-        else:
+            return
+        if scope["type"] == "http" and (self._checks_hosts or _has_body(scope)):
+            send = self._with_problems(scope, receive, send)
+            receive = strictly(scope, receive)
+        try:
             await self.app(scope, receive, send)
+        except Exception as error:
+            if context_of(scope).answered is not error:
+                raise
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _with_problems(self, scope: Scope, receive: Receive, send: Send) -> Send:
         held: Message | None = None
 
         async def send_problem(message: Message) -> None:
@@ -72,11 +82,7 @@ class OutermostLayer:
                 await send(start)
             await send(message)
 
-        try:
-            await self.app(scope, receive, send_problem)
-        except Exception as error:
-            if context_of(scope).answered is not error:
-                raise
+        return send_problem
 
     def _in_place_of(self, scope: Scope, start: Message, body: Message) -> Response | None:
         expected, detail = _PLAIN_TEXTS[start["status"]]
@@ -109,7 +115,8 @@ class OutermostLayer:
             await send(message)
 
         try:
-            await self._http(scope, receive_and_note, send_and_note)
+            mended = self._with_problems(scope, receive_and_note, send_and_note)
+            await self.app(scope, receive_and_note, mended)
         except WebSocketDisconnect:
             return  # the client has gone, which is how most WebSockets end
         except Exception as error:
@@ -149,6 +156,20 @@ def _is_about(message: Message, error: Exception) -> bool:
 def _takes_answers(scope: Scope) -> bool:
     """Whether the server has ASGI's extension for HTTP answers in place of a handshake."""
     return "websocket.http.response" in (scope.get("extensions") or {})
+
+
+def _may_check_hosts(app: ASGIApp) -> bool:
+    """Whether there is Starlette's middleware for that, or one that does not tell what it wraps."""
+    found = {cls for inner in inner_apps(app) for cls in type(inner).__mro__}
+    return Router not in found or TrustedHostMiddleware in found
+
+
+def _has_body(scope: Scope) -> bool:
+    # As HTTP/1.1 tells it (RFC 9112 section 6.3); without one there is no 413.
+    for name, _ in scope["headers"]:  # noqa: SIM110  # `any` takes twice as long
+        if name in _BODY_HEADERS:
+            return True
+    return False
 
 
 def _is_plain_text(message: Message) -> bool:
