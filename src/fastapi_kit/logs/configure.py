@@ -33,7 +33,8 @@ class _KitHandler(logging.StreamHandler[TextIO]):
         """Write the line, in characters that the stream's encoding has, and flush it."""
         # As StreamHandler does, in half as many calls.
         try:
-            line = self.format(record)
+            formatter = self.formatter
+            line = self.format(record) if formatter is None else formatter.format(record)
             stream = self.stream
             stream.write((line if line.isascii() else _encodable(line, stream)) + "\n")
             stream.flush()

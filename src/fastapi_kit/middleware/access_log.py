@@ -18,7 +18,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_kit._asgi import RouteTemplates, header, route_path, unless_inside, unless_twice
+from fastapi_kit._asgi import (
+    RouteTemplates,
+    header,
+    route_path,
+    unless_inside,
+    unless_twice,
+)
 from fastapi_kit._misuse import ConfigurationError
 from fastapi_kit.logs.configure import silence_uvicorn_access
 from fastapi_kit.logs.context import RequestContext, context_of, current
@@ -227,22 +233,36 @@ class _Exchange:
             "http.route": route,
             "http.response.status_code": status,
             "client.address": client[0] if client else None,
-            "duration_ms": round((perf_counter() - self._start) * 1000, 3),
+            # Whole microseconds; `round` takes three times as long.
+            "duration_ms": int((perf_counter() - self._start) * 1_000_000) / 1000,
         }
         query = scope.get("query_string")
         if query:
             fields["url.query"] = redact_query(str(query, "latin-1"), self._log.redact)
         if self.close_code is not None:
             fields["websocket.close_code"] = self.close_code
-        error = self._error_type()
-        if error is not None:
-            fields["error.type"] = error
-        _add_trace(scope, fields)
+        # Looked at here, because most requests end well and belong to no trace: two calls less.
+        if (
+            self.error is not None
+            or self._context.error is not None
+            or self.disconnected
+            or not self.answered
+            or status is None
+            or status >= 500
+        ):
+            fields["error.type"] = self._error_type()
+        if get_current():
+            _add_trace(scope, fields)
+        else:
+            for name, _ in scope["headers"]:
+                if name == b"traceparent":
+                    _add_trace(scope, fields)
+                    break
         if route is None or status is None or not client:
             fields = {name: value for name, value in fields.items() if value is not None}
         _emit(f"{method} {path} {status or '-'}", fields)
 
-    def _error_type(self) -> str | None:
+    def _error_type(self) -> str:
         error = self._context.error or self.error
         if self.disconnected or isinstance(error, _GONE):
             return "client_disconnected"
@@ -250,18 +270,15 @@ class _Exchange:
             return type(error).__qualname__
         if self.status is None:
             return "no_response"
-        if not self.answered:
-            return "response_incomplete"
-        return str(self.status) if self.status >= 500 else None
+        return str(self.status) if self.answered else "response_incomplete"
 
 
 def _add_trace(scope: Scope, fields: dict[str, Any]) -> None:
-    if get_current():  # without telemetry no span has ever been put there
-        found = get_current_span().get_span_context()
-        if found.is_valid:
-            fields["trace_id"] = f"{found.trace_id:032x}"
-            fields["span_id"] = f"{found.span_id:016x}"
-            return
+    found = get_current_span().get_span_context()
+    if found.is_valid:
+        fields["trace_id"] = f"{found.trace_id:032x}"
+        fields["span_id"] = f"{found.span_id:016x}"
+        return
     parent = header(scope, b"traceparent")
     ids = _TRACEPARENT(parent) if parent else None
     if ids is not None:
