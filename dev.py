@@ -103,7 +103,8 @@ def is_this_python(python: Path) -> bool:
 def install(*what: str) -> None:
     """Install with uv, which takes seconds; with pip where uv cannot be had or cannot do it."""
     pip = (PYTHON, "-m", "pip", "install")
-    uv = (PYTHON, "-m", "uv", "pip", "install", f"--python={PYTHON}")
+    # Compiled as pip does it, or every process would do so where Python writes no bytecode.
+    uv = (PYTHON, "-m", "uv", "pip", "install", "--compile-bytecode", f"--python={PYTHON}")
     if quietly(*pip, "uv") and quietly(*uv, *what):
         return
     print("Not possible with uv; trying pip, which takes longer ...", flush=True)

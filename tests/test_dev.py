@@ -171,7 +171,7 @@ def test_a_set_up_adds_the_groups_that_are_missing(ready_project: Path) -> None:
 
     module.set_up("test", "lint")
 
-    by_uv = f"uv pip install --python={module.PYTHON} --editable ."
+    by_uv = f"uv pip install --compile-bytecode --python={module.PYTHON} --editable ."
     assert (ready_project / "calls").read_text().splitlines() == [
         "pip install uv",
         f"{by_uv} --group=examples --group=lint --group=test",

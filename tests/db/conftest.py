@@ -53,8 +53,12 @@ def _script(dialect: str) -> str:
 
     statements: list[str] = []
     engine = create_mock_engine(f"{dialect}://", note)
-    Base.metadata.create_all(engine, checkfirst=False)
-    Library.metadata.create_all(engine, checkfirst=False)
+    # Examples and other tests have models of the same `Base`, some with names of the library's.
+    classes = [mapper.class_ for mapper in Base.registry.mappers]
+    ours: Any = [it.__table__ for it in classes if it.__module__.startswith(__package__)]
+    for metadata in (Base.metadata, Library.metadata):
+        tables = [table for table in ours if table.metadata is metadata]
+        metadata.create_all(engine, tables=tables, checkfirst=False)
     SQLModel.metadata.create_all(engine, tables=[Card.__table__], checkfirst=False)  # type: ignore[attr-defined]
     lamp = f"INSERT INTO {Item.__tablename__} (name) VALUES ('lamp')"
     return ";\n".join(["BEGIN", *statements, lamp, "COMMIT"])
