@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
+from examples.shop.app import create_app
 from examples.shop.demo import PASSWORD
-from fastapi_kit.testing import assert_problem
-from tests.shop.conftest import log_in
+from fastapi_kit.testing import app_client, assert_problem
+from tests.shop.conftest import Shop, log_in
 
 
 async def tokens(client: AsyncClient, who: str, password: str = PASSWORD) -> dict[str, Any]:
@@ -80,6 +81,22 @@ async def test_a_new_password_wants_the_old_one(client: AsyncClient) -> None:
     response = await client.put("/api/v1/users/me/password", json=change, headers=headers)
 
     assert_problem(response, 403, type="/problems/wrong-password")
+
+
+async def test_a_stolen_token_does_not_serve_to_guess_the_password(shop: Shop) -> None:
+    async with app_client(create_app(shop.settings)) as client:  # its memory is its own
+        headers = await log_in(client, "viewer")
+        change = {"current_password": "wrong", "new_password": "another long password"}
+        url = "/api/v1/users/me/password"
+
+        guessed = [await client.put(url, json=change, headers=headers) for _ in range(6)]
+        right = await client.put(
+            url, json={**change, "current_password": PASSWORD}, headers=headers
+        )
+
+    assert [answer.status_code for answer in guessed] == [403] * 5 + [429]
+    assert_problem(right, 429)
+    assert 0 < int(right.headers["retry-after"]) <= 30
 
 
 async def test_of_many_new_passwords_at_once_one_is_stored(client: AsyncClient) -> None:

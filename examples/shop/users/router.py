@@ -1,3 +1,5 @@
+from datetime import timedelta
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, status
@@ -11,8 +13,8 @@ from fastapi_kit import (
     SessionDep,
     error_responses,
 )
-from fastapi_kit.auth import RefreshTokens
-from fastapi_kit.errors import ForbiddenError
+from fastapi_kit.auth import MemoryLockout, RefreshTokens
+from fastapi_kit.errors import ForbiddenError, TooManyRequestsError
 
 
 class EmailTaken(ConflictError):  # noqa: N818  # named for what happened, as its type is
@@ -32,6 +34,7 @@ class WrongPassword(ForbiddenError):  # noqa: N818
 def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
     CurrentUser = Annotated[User, Depends(auth.current_user)]  # noqa: N806  # a type
     passwords = Passwords(auth, refresh)
+    guesses = MemoryLockout(free_attempts=5, first_wait=timedelta(seconds=30))
     router = APIRouter(tags=["users"])
 
     @router.post(
@@ -62,13 +65,21 @@ def users_router(auth: Auth[User], refresh: RefreshTokens) -> APIRouter:
     @router.put(
         "/users/me/password",
         status_code=status.HTTP_204_NO_CONTENT,
-        responses=error_responses(WrongPassword),
+        responses=error_responses(WrongPassword, TooManyRequestsError),
     )
     async def change_password(data: PasswordChange, user: CurrentUser, session: SessionDep) -> None:
         """Change my password, and log me out everywhere."""
+        # A stolen token must not serve to guess the password; whoever has one counts as one client.
+        who = str(user.id), "holders of a token"
+        if wait := await guesses.begin(*who):
+            raise TooManyRequestsError(
+                "The current password was wrong too often; try again later.",
+                retry_after_seconds=ceil(wait),
+            )
         current = data.current_password.get_secret_value()
         if not await auth.hasher.verify(current, user.password_hash):
             raise WrongPassword
+        await guesses.succeeded(*who)
         if not await passwords.change(session, user, data.new_password):
             raise WrongPassword  # another change was faster
 
