@@ -289,7 +289,8 @@ def python_of_venv_beside(name: str) -> Path:
 
 
 def uv_pip(python: Path, command: str, *what: str) -> int:
-    return module("uv", "pip", command, f"--python={python}", *what)
+    compiled = ["--compile-bytecode"] if command == "install" else []
+    return module("uv", "pip", command, f"--python={python}", *compiled, *what)
 
 
 COMMANDS: dict[str, Callable[..., int]] = {

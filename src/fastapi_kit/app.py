@@ -1,18 +1,19 @@
 """The blocks that surround an app, put together in the right order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import BaseRoute, Host, Mount
+from starlette.routing import BaseRoute, Host, Mount, Router
 from starlette.types import ASGIApp
 
-from fastapi_kit._asgi import Refusal
+from fastapi_kit._asgi import Refusal, inner_apps
 from fastapi_kit.errors import ConfigurationError, ErrorMap, add_error_handlers
 from fastapi_kit.errors.openapi import callables_of
 from fastapi_kit.logs.configure import adopt_uvicorn, configure_logging
@@ -183,15 +184,20 @@ def _hosts(settings: AppSettings | None) -> list[Middleware]:
     return [Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts)]
 
 
-def _refuse_unfit(routes: Sequence[BaseRoute], environment: str) -> None:
+def _refuse_unfit(routes: Iterable[BaseRoute], environment: str, prefix: str = "") -> None:
     """Refuse routes that depend on what says that it is unfit for production."""
-    for context in iter_route_contexts(routes):
+    for context in iter_route_contexts(list(routes)):
+        path = prefix + (context.path or "")
         if isinstance(context.original_route, Mount | Host):
-            _refuse_unfit(context.original_route.routes or (), environment)
+            # The mount's own middlewares may lie around the app.
+            for app in inner_apps(context.original_route.app):
+                if isinstance(app, Router | Starlette):
+                    _refuse_unfit(app.routes, environment, path)
         elif (dependant := getattr(context, "dependant", None)) is not None:
             for dependency in callables_of(dependant):
-                if reason := getattr(dependency, "unfit_for_production", None):
-                    raise ConfigurationError(f"{context.path!r} in {environment}: {reason}")
+                reason = getattr(dependency, "unfit_for_production", None)
+                if isinstance(reason, str):
+                    raise ConfigurationError(f"{path!r} in {environment}: {reason}")
 
 
 def _wrap_stack(app: FastAPI, outer: list[Middleware], settings: AppSettings | None) -> None:

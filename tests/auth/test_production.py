@@ -1,11 +1,14 @@
 """What is for tests only, and production settings."""
 
 from collections.abc import Callable
+from inspect import Signature
 from secrets import token_urlsafe
 from typing import Annotated, Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from starlette.middleware.gzip import GZipMiddleware
 
 from fastapi_kit.app import setup_app
 from fastapi_kit.auth import (
@@ -72,6 +75,13 @@ def mounted(app: FastAPI, auth: AnyAuth) -> None:
     app.mount("/inner", inner)
 
 
+def mounted_within_a_middleware(app: FastAPI, auth: AnyAuth) -> None:
+    inner = FastAPI()
+    add_error_handlers(inner)
+    log_in(inner, auth)
+    app.mount("/inner", GZipMiddleware(inner))
+
+
 def log_in(app: FastAPI, auth: AnyAuth) -> None:
     app.include_router(auth_router(auth), prefix="/auth")
 
@@ -87,6 +97,7 @@ WAYS: dict[str, Way] = {
     "websocket": websocket,
     "included": included,
     "mounted": mounted,
+    "mounted-within-a-middleware": mounted_within_a_middleware,
     "log-in": log_in,
 }
 
@@ -122,6 +133,28 @@ async def test_the_cheap_hasher_does_not_start(
 
 async def test_the_full_hasher_starts(way: Way) -> None:
     await start(make_app("production", an_auth(PasswordHasher()), way))
+
+
+async def test_the_whole_path_is_told() -> None:
+    app = make_app("production", an_auth(PasswordHasher.for_tests()), mounted_within_a_middleware)
+
+    with pytest.raises(Exception, match="'/inner/auth/token' in production"):
+        await start(app)
+
+
+async def test_a_mock_in_place_of_a_dependency_starts() -> None:
+    def mocked(app: FastAPI, auth: AnyAuth) -> None:
+        dependency = Mock(__signature__=Signature())
+        app.get("/x", dependencies=[Depends(dependency)])(list)
+
+    await start(make_app("production", an_auth(PasswordHasher()), mocked))
+
+
+async def test_a_hasher_of_ones_own_starts() -> None:
+    class Own:
+        """Not a subclass."""
+
+    await start(make_app("production", an_auth(Own())))  # type: ignore[arg-type]
 
 
 async def test_staging_is_as_production() -> None:

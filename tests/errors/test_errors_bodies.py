@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fastapi_kit.errors import add_error_handlers
 from fastapi_kit.errors.strict_json import flaw_of, is_suspect
 from fastapi_kit.middleware import RequestIdMiddleware
-from tests.logs.capture import LogOutput, client_of
+from tests.logs.capture import LogOutput, client_of, exchange
 
 JSON = {"Content-Type": "application/json"}
 
@@ -338,6 +338,36 @@ class Hiding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._hidden(scope, receive, send)
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "QUERY"])
+async def test_a_body_that_no_header_tells_of_is_checked_too(method: str) -> None:
+    """As HTTP/2 allows."""
+    app = FastAPI()
+
+    @app.api_route("/", methods=[method])
+    async def take(item: dict[str, Any]) -> int:
+        raise AssertionError  # pragma: no cover  # never called
+
+    add_error_handlers(app)
+    headers = [(b"content-type", b"application/json")]
+    received = {"type": "http.request", "body": b'{"a": NaN}'}
+    sent = await exchange(app, received, method=method, http_version="2", headers=headers)
+
+    assert sent[0]["status"] == 422
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_wrong_host_for_a_mounted_app_is_a_problem(method: str) -> None:
+    app = FastAPI()
+    app.mount("/inner", TrustedHostMiddleware(app_taking_items(), ["shop.example.com"]))
+    add_error_handlers(app)
+
+    async with client_of(app) as client:
+        response = await client.request(method, "/inner/")
+
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("outer", [None, Hiding], ids=["plain", "hidden"])

@@ -28,6 +28,7 @@ DEFAULT_PRAGMAS: Pragmas = {
     "foreign_keys": "ON",
 }
 _POLL_SECONDS = 0.01
+_PRIMARY_CODE = 0xFF  # beyond it lies what kind of busy it is
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -74,7 +75,8 @@ def _executed(cursor: Any, pragma: str, deadline: float) -> bool:
     try:
         cursor.execute(pragma)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() >= deadline:
+        busy = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+        if not busy or time.monotonic() >= deadline:
             raise
         return False
     return True

@@ -1,20 +1,18 @@
 """The places in the stack that exception handlers do not reach."""
 
 import json
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Protocol
 
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_kit._asgi import inner_apps
 from fastapi_kit.errors.exceptions import UnprocessableError, phrase
 from fastapi_kit.errors.problem import ProblemResponse, problem
-from fastapi_kit.errors.strict_json import strictly
+from fastapi_kit.errors.strict_json import BODILESS, strictly
 from fastapi_kit.logs.configure import answered_instead
 from fastapi_kit.logs.context import context_of
 
@@ -24,8 +22,6 @@ _PLAIN_TEXTS = {
     400: (b"Invalid host header", "The Host header names no host of this service."),
 }
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
-# They tell of a body (RFC 9112 section 6.3); without one there is no 413.
-_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _POLICY_VIOLATION, _INTERNAL_ERROR = 1008, 1011  # RFC 6455 section 7.4.1
 
 
@@ -49,7 +45,6 @@ class OutermostLayer:
     def __init__(self, app: ASGIApp, *, handlers: Handlers) -> None:
         self.app = app
         self._handlers = handlers
-        self._checks_hosts = _may_check_hosts(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
@@ -57,12 +52,8 @@ class OutermostLayer:
             await self._websocket(scope, receive, send)
             return
         if scope["type"] == "http":
-            may_be_refused = self._checks_hosts
-            for name, _ in scope["headers"]:
-                if name in _BODY_HEADERS:
-                    may_be_refused = True
-            if may_be_refused:
-                send = self._with_problems(scope, receive, send)
+            send = self._with_problems(scope, receive, send)
+            if scope["method"] not in BODILESS:
                 receive = strictly(scope, receive)
         try:
             await self.app(scope, receive, send)
@@ -73,22 +64,28 @@ class OutermostLayer:
     def _with_problems(self, scope: Scope, receive: Receive, send: Send) -> Send:
         held: Message | None = None
 
-        async def send_problem(message: Message) -> None:
+        # Not async itself, which would cost a coroutine for each message.
+        def send_problem(message: Message) -> Awaitable[None]:
             nonlocal held
-            if message["type"] in _STARTS and message["status"] in _PLAIN_TEXTS:
-                if _is_plain_text(message):
-                    held = message
-                    return
-            elif held is not None:
+            if held is not None:
                 start, held = held, None
-                answer = self._in_place_of(scope, start, message)
-                if answer is not None:
-                    await answer(scope, receive, send)
-                    return
-                await send(start)
-            await send(message)
+                return self._replace(scope, receive, send, start, message)
+            if message.get("status") in _PLAIN_TEXTS and _is_plain_text(message):
+                held = message
+                return _nothing()
+            return send(message)
 
         return send_problem
+
+    async def _replace(
+        self, scope: Scope, receive: Receive, send: Send, start: Message, body: Message
+    ) -> None:
+        answer = self._in_place_of(scope, start, body)
+        if answer is not None:
+            await answer(scope, receive, send)
+        else:
+            await send(start)
+            await send(body)
 
     def _in_place_of(self, scope: Scope, start: Message, body: Message) -> Response | None:
         expected, detail = _PLAIN_TEXTS[start["status"]]
@@ -164,10 +161,8 @@ def _takes_answers(scope: Scope) -> bool:
     return "websocket.http.response" in (scope.get("extensions") or {})
 
 
-def _may_check_hosts(app: ASGIApp) -> bool:
-    """Whether there is Starlette's middleware for that, or one that does not tell what it wraps."""
-    found = {cls for inner in inner_apps(app) for cls in type(inner).__mro__}
-    return Router not in found or TrustedHostMiddleware in found
+async def _nothing() -> None:
+    """What sending a message that is held back comes to."""
 
 
 def _is_plain_text(message: Message) -> bool:

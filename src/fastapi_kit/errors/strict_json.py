@@ -18,7 +18,8 @@ MAX_DEPTH: Final = 128
 """Levels of arrays and objects in each other; Pydantic cannot write more than 255."""
 _MAX_CHECKED: Final = 64 * 2**20  # bytes; a body that is streamed to somewhere need not fit memory
 _MARK = "fastapi_kit.strict_json"
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods whose bodies nobody reads."""
 
 _DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
@@ -28,7 +29,7 @@ _LONG_NUMBER = 200  # digits; with an exponent of two more it can exceed a float
 
 def strictly(scope: Scope, receive: Receive) -> Receive:
     """A ``receive`` that raises UnprocessableError at the end of a JSON body with a flaw."""
-    if scope["method"] in _BODILESS or _MARK in scope or not _is_json(scope):
+    if _MARK in scope or not _is_json(scope):
         return receive
     scope[_MARK] = True  # a mounted app need not do it again
     chunks: list[bytes] = []

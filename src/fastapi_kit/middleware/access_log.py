@@ -263,7 +263,7 @@ class _Exchange:
         _emit(f"{method} {path} {status or '-'}", fields)
 
     def _error_type(self) -> str:
-        error = self._context.error or self.error
+        error = self.error if self._context.error is None else self._context.error
         if self.disconnected or isinstance(error, _GONE):
             return "client_disconnected"
         if error is not None:
