@@ -84,7 +84,8 @@ class PasswordHasher:
     def for_tests(cls, *, environment: str = TEST_ENVIRONMENT) -> "PasswordHasher":
         """A hasher that takes microseconds and protects nothing, for test suites only.
 
-        An app whose `Auth` has it does not start in staging and production (`setup_app`).
+        An app one of whose routes depends on an `Auth` that has it does not start in staging and
+        production (`setup_app`).
 
         Args:
             environment: Where it would run. Code that is also served passes its settings'

@@ -75,6 +75,7 @@ def _executed(cursor: Any, pragma: str, deadline: float) -> bool:
     try:
         cursor.execute(pragma)
     except sqlite3.OperationalError as error:
+        # SQLAlchemy's adapter raises some of its own, without a code.
         busy = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
         if not busy or time.monotonic() >= deadline:
             raise
