@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -445,6 +445,75 @@ async def test_in_debug_mode_developers_see_the_traceback(log_output: LogOutput)
 
     assert response.status_code == 500
     assert "ValueError: why" in response.text
+
+
+class WrappedApp(FastAPI):
+    """An app that puts a layer of its own around Starlette's, as tools for tracing do."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = super().build_middleware_stack()
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            await stack(scope, receive, send)
+
+        return wrapped
+
+
+async def test_a_wrapped_stack_answers_a_500_too(log_output: LogOutput) -> None:
+    app = WrappedApp()
+    add_error_handlers(app)
+    error = ValueError(SECRET)
+    app.add_middleware(Failing, error=error)
+
+    assert_is_500(await get(app))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        with pytest.raises(ValueError, match=SECRET) as raised:
+            await client.get("/")
+
+    assert raised.value is error
+    assert len(log_output.errors) == 2
+
+
+async def test_a_wrapped_stack_settles_what_a_middleware_raises(log_output: LogOutput) -> None:
+    app = WrappedApp()
+    add_error_handlers(app)
+    app.add_middleware(Failing, error=UnauthorizedError())
+    transport = httpx.ASGITransport(app)
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        response = await client.get("/")  # and raises nothing
+
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+    assert log_output.errors == []
+
+
+async def test_a_handler_of_ones_own_for_every_exception_is_kept(log_output: LogOutput) -> None:
+    app = app_raising(ValueError("why"))
+    app.add_exception_handler(Exception, lambda request, error: PlainTextResponse("sorry", 500))
+
+    response = await get(app)
+
+    assert (response.status_code, response.text) == (500, "sorry")
+    assert log_output.errors == []
+
+
+async def test_an_error_in_place_of_a_body_is_answered() -> None:
+    """An answer that begins as Starlette's plain-text errors do has not gone out yet."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def read() -> StreamingResponse:
+        async def nothing() -> AsyncIterator[bytes]:
+            raise ValueError(SECRET)
+            yield
+
+        return StreamingResponse(nothing(), 400, media_type="text/plain")
+
+    add_error_handlers(app)
+
+    assert_is_500(await get(app))
 
 
 def test_the_lifespan_passes_through() -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -102,7 +103,11 @@ def _wrap_stack(app: FastAPI, handlers: "_Handlers") -> None:
         added = app.user_middleware
         app.user_middleware = list(_with_layer_inside_cors(added, layer))
         try:
-            return OutermostLayer(build(), handlers=handlers)
+            stack = build()
+            # One layer less for every request to pass: the outermost one does its work.
+            if answers := _is_replaceable(stack, handlers):
+                stack = stack.app
+            return OutermostLayer(stack, handlers=handlers, answers=answers)
         except ConfigurationError as error:
             return Refusal(error)
         finally:
@@ -110,6 +115,15 @@ def _wrap_stack(app: FastAPI, handlers: "_Handlers") -> None:
 
     # The one public place that is outside of the answers to a 500 and a 413.
     app.build_middleware_stack = build_with_layers  # type: ignore[method-assign]
+
+
+def _is_replaceable(stack: Any, handlers: "_Handlers") -> TypeGuard[ServerErrorMiddleware]:
+    """Whether this is Starlette's layer, which calls our handler and does nothing else."""
+    return (
+        type(stack) is ServerErrorMiddleware
+        and stack.handler == handlers.unhandled
+        and not stack.debug
+    )
 
 
 def _with_layer_inside_cors(added: list[Middleware], layer: Middleware) -> Iterable[Middleware]:
@@ -168,7 +182,7 @@ class _Handlers:
         return handle
 
     async def unhandled(self, request: Request, error: Exception) -> ASGIApp:
-        """Answer what came past everything else (for Starlette's ServerErrorMiddleware)."""
+        """Answer what came past everything else, where Starlette's own layer calls for it."""
         response, settled = self.settle(request, error)
         if not settled:
             return response

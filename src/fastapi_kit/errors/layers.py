@@ -39,64 +39,43 @@ class OutermostLayer:
     """Turns the plain-text errors of Starlette's own middlewares into problems.
 
     Lies outside of every other middleware, because they answer without calling further in. For
-    the same reason it sees to what a WebSocket raises: Starlette's error middleware lets that pass.
+    the same reason it sees to what a WebSocket raises, which Starlette's error middleware lets
+    pass, and, unless that one is left inside, to what a request raises.
+
+    Args:
+        app: The stack inside.
+        handlers: The app's exception handlers.
+        answers: Whether what a request raises has not been answered inside.
     """
 
-    def __init__(self, app: ASGIApp, *, handlers: Handlers) -> None:
+    def __init__(self, app: ASGIApp, *, handlers: Handlers, answers: bool) -> None:
         self.app = app
         self._handlers = handlers
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
             return
-        if scope["type"] == "http":
-            send = self._with_problems(scope, receive, send)
-            if scope["method"] not in BODILESS:
-                receive = strictly(scope, receive)
-        try:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        answer = _Answer(scope, receive, send, self._handlers.base_url)
+        if scope["method"] not in BODILESS:
+            receive = strictly(scope, receive)
+        try:
+            await self.app(scope, receive, answer.send)
         except Exception as error:
-            if context_of(scope).answered is not error:
+            if not self._answers:
+                settled = context_of(scope).answered is error
+            else:
+                started = answer.started
+                settled = await _settle(
+                    self._handlers, error, scope, receive, send, started=started
+                )
+            if not settled:
                 raise
-
-    def _with_problems(self, scope: Scope, receive: Receive, send: Send) -> Send:
-        held: Message | None = None
-
-        # Not async itself, which would cost a coroutine for each message.
-        def send_problem(message: Message) -> Awaitable[None]:
-            nonlocal held
-            if held is not None:
-                start, held = held, None
-                return self._replace(scope, receive, send, start, message)
-            if message.get("status") in _PLAIN_TEXTS and _is_plain_text(message):
-                held = message
-                return _nothing()
-            return send(message)
-
-        return send_problem
-
-    async def _replace(
-        self, scope: Scope, receive: Receive, send: Send, start: Message, body: Message
-    ) -> None:
-        answer = self._in_place_of(scope, start, body)
-        if answer is not None:
-            await answer(scope, receive, send)
-        else:
-            await send(start)
-            await send(body)
-
-    def _in_place_of(self, scope: Scope, start: Message, body: Message) -> Response | None:
-        expected, detail = _PLAIN_TEXTS[start["status"]]
-        if body.get("body") != expected:
-            return None
-        content = problem(scope, start["status"], detail=detail, base_url=self._handlers.base_url)
-        response = ProblemResponse(content, start["status"], context_of(scope).id_headers())
-        added = {name for name, _ in response.raw_headers}
-        kept = [pair for pair in start.get("headers", ()) if pair[0] not in added]
-        response.raw_headers += kept
-        return response
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = context_of(scope)
@@ -118,8 +97,8 @@ class OutermostLayer:
             await send(message)
 
         try:
-            mended = self._with_problems(scope, receive_and_note, send_and_note)
-            await self.app(scope, receive_and_note, mended)
+            answer = _Answer(scope, receive_and_note, send_and_note, self._handlers.base_url)
+            await self.app(scope, receive_and_note, answer.send)
         except WebSocketDisconnect:
             return  # the client has gone, which is how most WebSockets end
         except Exception as error:
@@ -129,6 +108,57 @@ class OutermostLayer:
                 await refuse(scope, receive_and_note, send_and_note, response)
             if not settled:
                 raise
+
+
+class _Answer:
+    """One answer on its way out, a plain-text error of Starlette's replaced by a problem.
+
+    Attributes:
+        started: Whether an HTTP answer has gone out, in part at least.
+    """
+
+    started: bool = False
+    _held: Message | None = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, base_url: str | None) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._base_url = base_url
+
+    # Not async itself, which would cost a coroutine for each message.
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message (ASGI)."""
+        if self._held is not None:
+            start, self._held = self._held, None
+            self.started = True
+            return self._replace(start, message)
+        if message["type"] in _STARTS:
+            if message["status"] in _PLAIN_TEXTS and _is_plain_text(message):
+                self._held = message
+                return _nothing()
+            self.started = True
+        return self._send(message)
+
+    async def _replace(self, start: Message, body: Message) -> None:
+        answer = self._in_place_of(start, body)
+        if answer is not None:
+            await answer(self._scope, self._receive, self._send)
+        else:
+            await self._send(start)
+            await self._send(body)
+
+    def _in_place_of(self, start: Message, body: Message) -> Response | None:
+        expected, detail = _PLAIN_TEXTS[start["status"]]
+        if body.get("body") != expected:
+            return None
+        scope = self._scope
+        content = problem(scope, start["status"], detail=detail, base_url=self._base_url)
+        response = ProblemResponse(content, start["status"], context_of(scope).id_headers())
+        added = {name for name, _ in response.raw_headers}
+        kept = [pair for pair in start.get("headers", ()) if pair[0] not in added]
+        response.raw_headers += kept
+        return response
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
@@ -198,8 +228,21 @@ class UnhandledErrorLayer:
         try:
             await self.app(scope, receive, send_and_note)
         except Exception as error:
-            response, settled = self._handlers.settle(HTTPConnection(scope), error)
-            if not started:
-                await response(scope, receive, send)
-            if started or not settled:
+            if not await _settle(self._handlers, error, scope, receive, send, started=started):
                 raise
+
+
+async def _settle(
+    handlers: Handlers,
+    error: Exception,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    started: bool,
+) -> bool:
+    """Answer an exception that came past the exception handlers; whether that is all it needs."""
+    response, settled = handlers.settle(HTTPConnection(scope), error)
+    if not started:
+        await response(scope, receive, send)
+    return settled and not started

@@ -57,15 +57,17 @@ class _Clock:
     def __call__(self, created: float) -> str:
         second, prefix = self._made
         try:
-            if not 0 <= created - second < 1:
+            if (
+                not 0.0 <= created - second < 1.0
+            ):  # floats alone: mixed with integers they cost twice
                 second, prefix = self._made = self._make(created)
             return prefix + _MILLISECONDS[int(created * 1000) % 1000]
         except (TypeError, ValueError, OverflowError, OSError):  # no time, or none of this era
             return self(time.time())
 
     @staticmethod
-    def _make(created: float) -> tuple[int, str]:
-        second = floor(created)
+    def _make(created: float) -> tuple[float, str]:
+        second = float(floor(created))
         return second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 

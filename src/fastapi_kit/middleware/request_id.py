@@ -15,7 +15,7 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 section 5.6.2
 
 
-_DIGITS = 32
+_BYTES = 16
 _AT_ONCE = 64
 # Asking the system for random bits costs more than all else here, so it is asked for many at once.
 _ready: list[str] = []
@@ -29,8 +29,7 @@ def new_request_id() -> str:
     try:
         return _ready.pop()  # atomic: no two threads get the same
     except IndexError:
-        digits = os.urandom(_AT_ONCE * _DIGITS // 2).hex()
-        first, *others = (digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS))
+        first, *others = os.urandom(_AT_ONCE * _BYTES).hex("-", _BYTES).split("-")
         _ready.extend(others)
         return first
 
