@@ -17,7 +17,7 @@ class Size:
         launches: Fresh processes for each case; memory layout and hash seeds differ by process.
         rounds: Pairs of measurements in each of them.
         requests: Requests to each of the two apps in one round.
-        server_rounds: Times that each server is put under load.
+        server_rounds: Times that the servers are put under load.
         server_warm_up: How many of these, the first ones, do not count.
         server_seconds: How long, each time.
         rows: Of large tables.
@@ -39,7 +39,7 @@ class Size:
 
 
 FULL = Size(
-    launches=5, rounds=20, requests=240, server_rounds=51, server_warm_up=1, server_seconds=1
+    launches=5, rounds=20, requests=240, server_rounds=41, server_warm_up=1, server_seconds=6
 )
 SMOKE = Size(
     launches=1,
