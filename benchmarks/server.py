@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 CHECKED = 5  # requests whose log lines are counted
 SECONDS_FOR_LINES = 5
+TURN_SECONDS = 0.03
 SECONDS_TO_START = 120
 SERVERS_CORE = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
@@ -81,6 +82,14 @@ class Running:
                 f"instead of {expected}"
             )
         self.process.send_signal(signal.SIGUSR1)  # count no more: the null device from here
+        time.sleep(TURN_SECONDS)
+        self.process.send_signal(signal.SIGSTOP)
+
+    def take_turn(self) -> None:
+        """Run for a while."""
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(TURN_SECONDS)
+        self.process.send_signal(signal.SIGSTOP)
 
     def under_load(self, seconds: int) -> float:
         """µs of the server's CPU per request."""
@@ -111,9 +120,10 @@ class UnderUvicorn:
     def measure(self, size: Size) -> list[Result]:
         """Start all services, and put them under load, again and again.
 
-        All at once, on one core, which they share in slices of a few milliseconds: what slows the
-        machine for a while then slows all alike. Taken in turns of a second, the ratios of the
-        rounds were spread ten times as widely on a shared machine.
+        All at once, but only one of them runs at a time, for a tenth of a second: what slows the
+        machine for a while then slows all alike. In turns of a second, the ratios of the rounds
+        were spread ten times as widely on a shared machine; left to share the core by the system,
+        in slices of a few milliseconds, each found its caches taken by the others.
         """
         with ExitStack() as processes:
             processes.enter_context(on_core_of_its_own())
@@ -123,6 +133,9 @@ class UnderUvicorn:
             threads = processes.enter_context(ThreadPoolExecutor(len(running)))
             for _ in range(size.server_rounds):
                 loads = [threads.submit(one.under_load, size.server_seconds) for one in running]
+                while not all(loaded.done() for loaded in loads):
+                    for one in (*running, *reversed(running)):
+                        one.take_turn()
                 for one, loaded in zip(running, loads, strict=True):
                     one.times_us.append(loaded.result())
         times = {one.service.name: one.times_us[size.server_warm_up :] for one in running}
@@ -155,6 +168,7 @@ def started(service: Service) -> Generator[Running]:
                 yield Running(service=service, process=process, port=port, output=output)
             finally:
                 process.terminate()
+                process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -189,9 +203,8 @@ PART = UnderUvicorn(
     name="server",
     title="Under uvicorn",
     about=(
-        "The same route and apps, each served by a uvicorn process. All share one core and are "
-        f"put under load at once, each over a few connections by {tool()}; CPU time of the server "
-        "process."
+        "The same route and apps, each served by a uvicorn process and put under load over a few "
+        f"connections by {tool()}, in turns of a tenth of a second; CPU time of the server process."
     ),
     services=(
         Service(name="bare", app="benchmarks.base_route:bare", lines=0),
