@@ -86,7 +86,7 @@ class RequestIdMiddleware:
             sent = header(scope, self._name)
             context.request_id = sent if sent and _ACCEPTED(sent) else self._new_id()
             context.id_header = self._header_name
-        name, value = self._name, context.request_id.encode("latin-1")
+        name, value = self._name, context.request_id.encode()
 
         # Not async itself, which would cost a coroutine for each message.
         def send_with_id(message: Message) -> Awaitable[None]:
