@@ -57,9 +57,8 @@ class _Clock:
     def __call__(self, created: float) -> str:
         second, prefix = self._made
         try:
-            if (
-                not 0.0 <= created - second < 1.0
-            ):  # floats alone: mixed with integers they cost twice
+            # Floats alone: compared with integers they cost twice.
+            if not 0.0 <= created - second < 1.0:
                 second, prefix = self._made = self._make(created)
             return prefix + _MILLISECONDS[int(created * 1000) % 1000]
         except (TypeError, ValueError, OverflowError, OSError):  # no time, or none of this era
