@@ -38,13 +38,12 @@ def unless_inside(middleware: object, app: ASGIApp, *, refused: type, remedy: st
     return app
 
 
-def unless_twice(middleware: object, app: ASGIApp) -> ASGIApp:
-    """The app, or its `Refusal` if the stack holds a second middleware of this kind."""
-    name = type(middleware).__name__
-    if any(isinstance(inner, type(middleware)) for inner in inner_apps(app)):
+def unless_twice(kind: type, app: ASGIApp) -> ASGIApp:
+    """The app, or its `Refusal` if the stack holds a middleware of this kind already."""
+    if any(isinstance(inner, kind) for inner in inner_apps(app)):
         return Refusal(
             ConfigurationError(
-                f"{name} is in the middleware stack twice; keep one "
+                f"{kind.__name__} is in the middleware stack twice; keep one "
                 "(setup_app adds its own, so do not add it beside setup_app)"
             )
         )

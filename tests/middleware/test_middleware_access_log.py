@@ -3,6 +3,10 @@
 import asyncio
 import contextvars
 import logging
+import logging.handlers
+import queue
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -673,6 +677,53 @@ async def test_a_handler_that_raises_for_the_report_too_is_reported_to_stderr(
 
     assert response.json() == 7
     assert "ConnectionError: log server down" in capsys.readouterr().err
+
+
+async def test_its_record_has_every_attribute_of_a_record(log_output: LogOutput) -> None:
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    logging.getLogger().addHandler(logging.handlers.QueueHandler(records))
+
+    await get(make_app(), "/items/7")
+
+    record = records.get_nowait()
+    usual = logging.getLogger("fastapi_kit.access").makeRecord(
+        "fastapi_kit.access", logging.INFO, "", 0, "GET /items/7 200", (), None
+    )
+    assert vars(usual).keys() <= vars(record).keys()
+    for name in ("name", "levelname", "levelno", "process", "processName", "threadName"):
+        assert getattr(record, name) == getattr(usual, name)
+    assert record.getMessage() == usual.getMessage()
+    assert 0 <= usual.relativeCreated - record.relativeCreated < 60_000
+    assert record.msecs == pytest.approx(record.created % 1 * 1000)
+
+
+FORKED = """
+import os
+from fastapi_kit.logs.access import access_logger, log_access
+seen = []
+access_logger.callHandlers = seen.append
+child = os.fork()
+log_access("GET / 200", {})
+if child == 0:
+    os._exit(seen[0].process != os.getpid())
+_, status = os.waitpid(child, 0)
+assert (seen[0].process, os.waitstatus_to_exitcode(status)) == (os.getpid(), 0)
+"""
+
+
+def test_its_record_tells_the_process_after_a_fork() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
+
+
+async def test_an_answer_that_ends_twice_has_one_line(log_output: LogOutput) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("hello")(scope, receive, send)
+        await send({"type": "http.response.body", "body": b""})
+
+    await exchange(AccessLogMiddleware(app))
+
+    [line] = log_output.access
+    assert "error.type" not in line
 
 
 async def test_a_custom_record_factory_is_used(log_output: LogOutput) -> None:

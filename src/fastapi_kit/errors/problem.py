@@ -82,7 +82,7 @@ def problem(
     if status < 500:  # a 5xx body holds nothing of the request
         body["instance"] = quote(scope["path"], safe=_PATH_SAFE, errors="replace")
     request_id = context_of(scope).request_id
-    if request_id is not None:
+    if request_id:
         body["request_id"] = request_id
     body.update(members or {})
     return body

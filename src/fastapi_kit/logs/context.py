@@ -1,6 +1,8 @@
 """What the log lines of one request have in common."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal
 
 from starlette.types import Scope
@@ -14,7 +16,7 @@ class RequestContext:
     """One request's id and fields; one object, so that threads and tasks of the request share it.
 
     Attributes:
-        request_id: Set by `RequestIdMiddleware`.
+        request_id: Empty until `RequestIdMiddleware` sets it.
         fields: For each of its log lines.
         access_logged: Whether an `AccessLogMiddleware` has taken charge of it.
         error: The exception that nobody handled.
@@ -24,19 +26,17 @@ class RequestContext:
     """
 
     # Most stay as they are in most requests, so they are the class's.
-    request_id: str | None = None
+    fields: Mapping[str, Any] = MappingProxyType({})
+    request_id: str = ""
     access_logged: bool = False
     error: BaseException | None = None
     answered: BaseException | None = None
     id_header: str = "X-Request-ID"
     socket: Literal["connecting", "open", "closed"] = "connecting"
 
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-
     def id_headers(self) -> dict[str, str]:
         """The header that tells the id, for answers that pass outside of the middleware."""
-        return {} if self.request_id is None else {self.id_header: self.request_id}
+        return {self.id_header: self.request_id} if self.request_id else {}
 
 
 current: ContextVar[RequestContext | None] = ContextVar("fastapi_kit.log", default=None)
@@ -59,10 +59,11 @@ def add_log_fields(**fields: object) -> None:
     """
     context = current.get()
     if context is not None:
-        context.fields.update(loggable(fields))
+        # Atomic, as threads of the request may do so at once.
+        context.__dict__.setdefault("fields", {}).update(loggable(fields))
 
 
 def get_request_id() -> str | None:
     """The id of the request being served; ``None`` outside of one."""
     context = current.get()
-    return None if context is None else context.request_id
+    return (context.request_id or None) if context is not None else None

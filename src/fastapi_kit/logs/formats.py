@@ -5,11 +5,15 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from math import floor
 from typing import Any, Literal, cast, get_args
 
+import pydantic_core
+
 from fastapi_kit._json import describe, plain, text
 from fastapi_kit._misuse import ConfigurationError, MissingExtraError
+from fastapi_kit.logs.access import ACCESS_FIELDS, ACCESS_LOGGER
 from fastapi_kit.logs.context import current
 from fastapi_kit.logs.redaction import loggable, redact_text
 
@@ -25,11 +29,7 @@ _STANDARD = frozenset(
     {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"}
 )
 _OWN = frozenset({"timestamp", "level", "logger", "message", "request_id"})
-ACCESS_LOGGER = "fastapi_kit.access"
-ACCESS_FIELDS = "http_access"
-"""The attribute under which a record of that logger carries its fields, as a dict."""
-
-_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_to_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 # Control characters forge lines and drive terminals (CWE-117); JSON escapes them by itself.
 _ESCAPES = {
@@ -54,7 +54,7 @@ class _Clock:
         # One attribute, so that threads never see halves of two.
         self._made = self._make(0)
 
-    def __call__(self, created: float) -> str:
+    def show(self, created: float) -> str:
         second, prefix = self._made
         try:
             # Floats alone: compared with integers they cost twice.
@@ -62,7 +62,7 @@ class _Clock:
                 second, prefix = self._made = self._make(created)
             return prefix + _MILLISECONDS[int(created * 1000) % 1000]
         except (TypeError, ValueError, OverflowError, OSError):  # no time, or none of this era
-            return self(time.time())
+            return self.show(time.time())
 
     @staticmethod
     def _make(created: float) -> tuple[float, str]:
@@ -104,7 +104,7 @@ def _error_of(record: logging.LogRecord) -> BaseException | None:
 
 
 def _access_fields(record: logging.LogRecord) -> dict[str, Any] | None:
-    fields: dict[str, Any] | None = record.__dict__.get(ACCESS_FIELDS)
+    fields: dict[str, Any] | None = getattr(record, ACCESS_FIELDS, None)
     return fields if record.name == ACCESS_LOGGER else None
 
 
@@ -130,8 +130,8 @@ class JsonFormatter(logging.Formatter):
     one. A field with the name of a standard one appears as ``extra.<name>``.
 
     Args:
-        encoder: ``"json"`` for the standard library's; ``"orjson"`` for the faster one of the extra
-            ``fast``; ``None`` for orjson where it is installed. They give equal objects.
+        encoder: ``"json"`` for what every installation has; ``"orjson"`` for the faster one of the
+            extra ``fast``; ``None`` for orjson where it is installed. They give equal objects.
 
     Raises:
         ConfigurationError: The encoder is none of these.
@@ -140,49 +140,54 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, *, encoder: Encoder | None = None) -> None:
         super().__init__()
-        self._time = _Clock()
-        self._encode = _encode if encoder is None else _encoder(encoder)
+        self._clock = _Clock()
+        self._dumps = _encoder(encoder)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break."""
         try:
-            access = record.__dict__.get(ACCESS_FIELDS)
-            if access is None or record.name != ACCESS_LOGGER:
-                return self._encode(self._line(record))
-            # Made by us of clean values, a few thousand times a second: nothing to look for.
-            line: dict[str, Any] = {
-                "timestamp": self._time(record.created),
-                "level": record.levelname,
-                "logger": record.name,
-                "message": record.msg,
-            }
-            context = current.get()
-            if context is not None:
-                if context.request_id is not None:
-                    line["request_id"] = context.request_id
-                if context.fields:
-                    _add(line, dict(context.fields))
-            line.update(access)
-            return self._encode(line)
+            access = _access_fields(record)
+            line = self._line(record) if access is None else self._access_line(record, access)
         except Exception as error:  # noqa: BLE001  # a line that says little beats a lost one
-            return self._encode(
-                {
-                    "timestamp": self._time(time.time()),
-                    "level": "ERROR",
-                    "logger": __name__,
-                    "message": _unformatted(error),
-                }
-            )
+            line = {
+                "timestamp": self._clock.show(time.time()),
+                "level": "ERROR",
+                "logger": __name__,
+                "message": _unformatted(error),
+            }
+        try:
+            encoded = self._dumps(line)
+            # ASCII stays whole on any stream, and holds no separator that splits lines (U+2028).
+            return encoded.decode() if encoded.isascii() else _to_ascii(line)
+        except (TypeError, ValueError, RecursionError):  # the line holds what JSON cannot
+            return _to_ascii(plain(line))
+
+    def _access_line(self, record: logging.LogRecord, access: dict[str, Any]) -> dict[str, Any]:
+        # Made by us of clean values, a few thousand times a second: nothing to look for.
+        context = current.get()
+        line: dict[str, Any] = {
+            "timestamp": self._clock.show(record.created),
+            "level": record.levelname,
+            "logger": ACCESS_LOGGER,
+            "message": record.msg,
+        }
+        if context is not None:
+            if context.request_id:
+                line["request_id"] = context.request_id
+            if context.fields:
+                _add(line, dict(context.fields))
+        line.update(access)
+        return line
 
     def _line(self, record: logging.LogRecord) -> dict[str, Any]:
         context = current.get()
         line: dict[str, Any] = {
-            "timestamp": self._time(record.created),
+            "timestamp": self._clock.show(record.created),
             "level": loggable(record.levelname),
             "logger": loggable(record.name),
             "message": message_of(record),
         }
-        if context is not None and context.request_id is not None:
+        if context is not None and context.request_id:
             line["request_id"] = context.request_id
         _add(line, fields_of(record))
         error = _error_of(record)
@@ -203,35 +208,15 @@ def _unformatted(error: Exception) -> str:
     return f"A log record could not be formatted: {type(error).__qualname__}"
 
 
-def _encode_fast(line: dict[str, Any]) -> str:
-    try:
-        encoded = orjson.dumps(line)  # pyright: ignore[reportOptionalMemberAccess]  # chosen if there
-    except TypeError:
-        return _encode_standard(line)
-    # ASCII stays whole on any stream, and holds no separator that splits lines (U+2028, U+0085).
-    return encoded.decode() if encoded.isascii() else _encode_standard(line)
-
-
-def _encode_standard(line: dict[str, Any]) -> str:
-    try:
-        encoded = _to_json(line)
-    except (TypeError, ValueError, RecursionError):
-        return _to_json(plain(line))
-    # Lone surrogates are escaped too, but strict parsers refuse them.
-    return _to_json(plain(line)) if "\\ud" in encoded else encoded
-
-
-_encode: Callable[[dict[str, Any]], str] = (
-    _encode_standard if orjson is None else _encode_fast  # pragma: no branch
-)
-
-
-def _encoder(name: Encoder) -> Callable[[dict[str, Any]], str]:
-    if name not in get_args(Encoder):
+def _encoder(name: Encoder | None) -> Callable[[dict[str, Any]], bytes]:
+    if name is not None and name not in get_args(Encoder):
         raise ConfigurationError(f"encoder={name!r} is not one of 'orjson', 'json'")
-    if name == "orjson" and orjson is None:  # pragma: no cover  # the extra is there in tests
+    if name == "json" or (name is None and orjson is None):  # pragma: no branch
+        # Pydantic's, in a quarter of the time that the standard library's takes.
+        return partial(pydantic_core.to_json, inf_nan_mode="null")
+    if orjson is None:  # pragma: no cover  # the extra is there in tests
         raise MissingExtraError("encoder='orjson'", package="orjson", extra="fast")
-    return _encode_fast if name == "orjson" else _encode_standard
+    return orjson.dumps
 
 
 # What a person reads in the access line's message, or does not miss in development.
@@ -271,7 +256,7 @@ class ConsoleFormatter(logging.Formatter):
         message = message_of(record) if access is None else _in_short(access)
         parts = [f"{moment} {level:<8} {name}: {message}"]
         context = current.get()
-        if context is not None and context.request_id is not None:
+        if context is not None and context.request_id:
             parts.append(f"request_id={context.request_id}")
         hidden = frozenset[str]() if access is None else _NOT_ON_CONSOLE
         fields = fields_of(record).items()

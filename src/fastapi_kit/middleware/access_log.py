@@ -1,9 +1,7 @@
 """One log line for each request, in OpenTelemetry's names."""
 
 import logging
-import os
 import re
-import time
 import traceback
 from collections.abc import Collection
 from contextlib import suppress
@@ -26,13 +24,12 @@ from fastapi_kit._asgi import (
     unless_twice,
 )
 from fastapi_kit._misuse import ConfigurationError
+from fastapi_kit.logs.access import access_logger, log_access
 from fastapi_kit.logs.configure import silence_uvicorn_access
 from fastapi_kit.logs.context import RequestContext, context_of, current
-from fastapi_kit.logs.formats import ACCESS_FIELDS, ACCESS_LOGGER
 from fastapi_kit.logs.redaction import redact_query, redact_text
 from fastapi_kit.middleware.request_id import RequestIdMiddleware
 
-_logger: logging.Logger = logging.getLogger(ACCESS_LOGGER)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-"
 ).match
@@ -40,15 +37,10 @@ _TRACEPARENT = re.compile(
 _NO_STATUS = 1005
 _ORDERLY = frozenset({1000, 1001, _NO_STATUS})
 _GONE = (ClientDisconnect, WebSocketDisconnect)
-_PREFIX = {
-    "http.response.start": "http",
-    "websocket.http.response.start": "http",
-    "http.response.body": "body",
-    "websocket.http.response.body": "body",
-    "http.response.pathsend": "body",
-    "websocket.accept": "accept",
-    "websocket.close": "close",
-}
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_BODIES = frozenset(
+    {"http.response.body", "http.response.pathsend", "websocket.http.response.body"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +90,7 @@ class AccessLogMiddleware:
     def __init__(self, app: ASGIApp, *, options: AccessLog | None = None) -> None:
         self.app: ASGIApp = unless_inside(
             self,
-            unless_twice(self, app),
+            unless_twice(AccessLogMiddleware, app),
             refused=RequestIdMiddleware,
             remedy="access lines would carry no request id; add RequestIdMiddleware after "
             "AccessLogMiddleware (what is added last lies outermost)",
@@ -111,7 +103,9 @@ class AccessLogMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
-        if scope["type"] not in ("http", "websocket") or not _logger.isEnabledFor(logging.INFO):
+        if scope["type"] not in ("http", "websocket") or not access_logger.isEnabledFor(
+            logging.INFO
+        ):
             await self.app(scope, receive, send)
             return
         context = context_of(scope)
@@ -119,7 +113,8 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send)
             return
         context.access_logged = True
-        exchange = _Exchange(self, scope, receive, send, context)
+        kind = _Exchange if scope["type"] == "http" else _Socket
+        exchange = kind(self, scope, receive, send, context)
         # RequestIdMiddleware has set it already, unless this is used alone. Setting it again would
         # be harmless, but makes every look at any context variable slower.
         token = None if current.get() is context else current.set(context)
@@ -129,13 +124,14 @@ class AccessLogMiddleware:
             exchange.fail(error)
             raise
         finally:
-            exchange.finish()
+            if not exchange.written:
+                exchange.finish()
             if token is not None:
                 current.reset(token)
 
 
 class _Exchange:
-    """What is seen of one request and its answer."""
+    """What is seen of one request and its answer, which may be that to a WebSocket's handshake."""
 
     # Most stay as they are in most requests, so they are the class's.
     status: int | None = None
@@ -167,9 +163,6 @@ class _Exchange:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.disconnected = not self.answered
-        elif message["type"] == "websocket.disconnect" and self.close_code is None:
-            self.close_code = message.get("code", _NO_STATUS)
-            self.disconnected = self.close_code not in _ORDERLY
         return message
 
     async def send(self, message: Message) -> None:
@@ -178,20 +171,12 @@ class _Exchange:
         except OSError:  # how ASGI servers tell that the client has gone
             self.disconnected = True
             raise
-        kind = _PREFIX.get(message["type"])
-        if kind == "http":
+        kind = message["type"]
+        if kind in _STARTS:
             self.status = message["status"]
-        elif kind == "body":
-            if not message.get("more_body"):
-                self.answered = True
-                self.finish()
-        elif kind == "accept":
-            self.status, self.answered = 101, True
-        elif kind == "close":
+        elif kind in _BODIES and not message.get("more_body") and not self.written:
             self.answered = True
-            self.close_code = message.get("code", 1000)
-            if self.status is None:  # refused before the handshake: servers answer 403
-                self.status = 403
+            self.finish()
 
     def fail(self, error: BaseException) -> None:
         """Note what passes on its way to the app's error handlers, or to the server."""
@@ -205,8 +190,6 @@ class _Exchange:
 
     def finish(self) -> None:
         """Write the line, once."""
-        if self.written:
-            return
         self.written = True
         try:
             skipped = self._path in self._log.skip
@@ -247,8 +230,7 @@ class _Exchange:
             or self._context.error is not None
             or self.disconnected
             or not self.answered
-            or status is None
-            or status >= 500
+            or (status or 500) >= 500
         ):
             fields["error.type"] = self._error_type()
         if get_current():
@@ -260,7 +242,7 @@ class _Exchange:
                     break
         if route is None or status is None or not client:
             fields = {name: value for name, value in fields.items() if value is not None}
-        _emit(f"{method} {path} {status or '-'}", fields)
+        log_access(f"{method} {path} {status or '-'}", fields)
 
     def _error_type(self) -> str:
         error = self.error if self._context.error is None else self._context.error
@@ -271,6 +253,27 @@ class _Exchange:
         if self.status is None:
             return "no_response"
         return str(self.status) if self.answered else "response_incomplete"
+
+
+class _Socket(_Exchange):
+    """What is seen of one WebSocket."""
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect" and self.close_code is None:
+            self.close_code = message.get("code", _NO_STATUS)
+            self.disconnected = self.close_code not in _ORDERLY
+        return message
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            self.status, self.answered = 101, True
+        elif message["type"] == "websocket.close":
+            self.answered = True
+            self.close_code = message.get("code", 1000)
+            if self.status is None:  # refused before the handshake: servers answer 403
+                self.status = 403
 
 
 def _add_trace(scope: Scope, fields: dict[str, Any]) -> None:
@@ -293,33 +296,3 @@ def _report_loss() -> None:
     except Exception:  # noqa: BLE001  # the same handler again
         with suppress(OSError, ValueError):  # standard error may be closed
             traceback.print_exc()
-
-
-# A record made by Logger.makeRecord costs four times as much as the copy of a finished one:
-# it asks for the caller's frame, thread, process and task, which say nothing about a request.
-_TEMPLATE = logging.makeLogRecord(
-    {"name": _logger.name, "levelno": logging.INFO, "levelname": "INFO"}
-).__dict__
-
-
-# The server may fork once the app is there.
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=lambda: _TEMPLATE.update(process=os.getpid()))
-
-
-def _emit(message: str, fields: dict[str, Any]) -> None:
-    if logging.getLogRecordFactory() is not logging.LogRecord:
-        _logger.info(message, extra={ACCESS_FIELDS: fields})
-        return
-    now = time.time()
-    values = _TEMPLATE.copy()
-    values["msg"] = message
-    values["created"] = now
-    values["msecs"] = now % 1 * 1000
-    values[ACCESS_FIELDS] = fields
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__ = values
-    if _logger.filters or _logger.disabled:
-        _logger.handle(record)
-    else:
-        _logger.callHandlers(record)  # what `handle` does then, in two calls less

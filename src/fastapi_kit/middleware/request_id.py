@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_kit._asgi import RESPONSE_STARTS, header, unless_twice
+from fastapi_kit._asgi import RESPONSE_STARTS, RawHeader, unless_twice
 from fastapi_kit._misuse import ConfigurationError
-from fastapi_kit.logs.context import context_of, current
+from fastapi_kit.logs.context import RequestContext, context_of, current
 
 # Anything else could forge log lines or headers, or bloat them.
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 section 5.6.2
 
-
 _BYTES = 16
-_AT_ONCE = 64
+_AT_ONCE = 256
 # Asking the system for random bits costs more than all else here, so it is asked for many at once.
 _ready: list[str] = []
 
@@ -71,7 +70,7 @@ class RequestIdMiddleware:
                 f"new_id made {sample!r}, which does not match [A-Za-z0-9._-]{{1,128}}; "
                 "leave it out for random ids"
             )
-        self.app: ASGIApp = unless_twice(self, app)
+        self.app: ASGIApp = unless_twice(RequestIdMiddleware, app)
         self._header_name = header_name
         self._name = header_name.lower().encode()
         self._new_id = new_id
@@ -81,22 +80,13 @@ class RequestIdMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        context = context_of(scope)
-        if context.request_id is None:
-            sent = header(scope, self._name)
-            context.request_id = sent if sent and _ACCEPTED(sent) else self._new_id()
-            context.id_header = self._header_name
-        name, value = self._name, context.request_id.encode()
+        context = self._identified(scope)
 
         # Not async itself, which would cost a coroutine for each message.
         def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] in RESPONSE_STARTS:
-                headers = message.get("headers", ())
-                for present, _ in headers:
-                    if present == name:  # an id that the app copied from elsewhere contradicts ours
-                        headers = [pair for pair in headers if pair[0] != name]
-                        break
-                message = {**message, "headers": [*headers, (name, value)]}
+                headers = self._with_id(message.get("headers", ()), context)
+                message = dict(message, headers=headers)
             return send(message)
 
         token = current.set(context)
@@ -104,3 +94,25 @@ class RequestIdMiddleware:
             await self.app(scope, receive, send_with_id)
         finally:
             current.reset(token)
+
+    def _identified(self, scope: Scope) -> RequestContext:
+        context = context_of(scope)
+        if not context.request_id:
+            name = self._name
+            for present, value in scope["headers"]:
+                if present == name:
+                    sent = str(value, "latin-1")
+                    context.request_id = sent if _ACCEPTED(sent) else self._new_id()
+                    break
+            else:
+                context.request_id = self._new_id()
+            context.id_header = self._header_name
+        return context
+
+    def _with_id(self, headers: list[RawHeader], context: RequestContext) -> list[RawHeader]:
+        name = self._name
+        for present, _ in headers:
+            if present == name:  # an id that the app copied from elsewhere contradicts ours
+                headers = [pair for pair in headers if pair[0] != name]
+                break
+        return [*headers, (name, context.request_id.encode())]

@@ -80,7 +80,7 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, *, headers: SecurityHeaders | None = None) -> None:
         headers = SecurityHeaders() if headers is None else headers
-        self.app: ASGIApp = unless_twice(self, app)
+        self.app: ASGIApp = unless_twice(SecurityHeadersMiddleware, app)
         self._sets = {
             (html, secure): headers.encoded(html=html, secure=secure)
             for html in (False, True)
@@ -98,15 +98,14 @@ class SecurityHeadersMiddleware:
         # Not async itself, which would cost a coroutine for each message.
         def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message = {
-                    **message,
-                    "headers": self._add(message.get("headers", ()), secure=secure),
-                }
+                sent = message.get("headers", ())
+                headers = [*sent, *self._missing(sent, secure=secure)]
+                message = dict(message, headers=headers)
             return send(message)
 
         await self.app(scope, receive, send_with_headers)
 
-    def _add(self, sent: list[RawHeader], *, secure: bool) -> list[RawHeader]:
+    def _missing(self, sent: list[RawHeader], *, secure: bool) -> list[RawHeader]:
         html = False
         present: set[bytes] | None = None
         for name, value in sent:
@@ -114,7 +113,7 @@ class SecurityHeadersMiddleware:
                 html = value.startswith((b"text/html", b"application/xhtml"))
             elif name in self._names:
                 present = {name} if present is None else present | {name}
-        added = self._sets[html, secure]
-        if present is not None:
-            added = [pair for pair in added if pair[0] not in present]
-        return [*sent, *added]
+        wanted = self._sets[html, secure]
+        if present is None:
+            return wanted
+        return [pair for pair in wanted if pair[0] not in present]
