@@ -18,7 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.sse import EventSourceResponse
 from fastapi.testclient import TestClient
 from opentelemetry import trace
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.sync.client import connect
 
@@ -174,6 +174,49 @@ async def test_each_part_can_be_left_out(log_output: LogOutput) -> None:
     assert "x-request-id" in response.headers
 
 
+@pytest.mark.parametrize(
+    ("left_out", "missing"),
+    [({"server_timing": False}, "server-timing"), ({"security_headers": None}, "referrer-policy")],
+)
+async def test_one_part_can_be_left_out(
+    left_out: dict[str, Any], missing: str, log_output: LogOutput
+) -> None:
+    response = await get(make_app(**left_out))
+
+    names = {"server-timing", "referrer-policy", "x-request-id"}
+    assert names - set(response.headers) == {missing}
+    assert len(log_output.access) == 1
+
+
+async def test_the_time_in_seconds_is_told_where_asked_for(log_output: LogOutput) -> None:
+    response = await get(make_app(process_time=True))
+
+    assert float(response.headers["x-process-time"]) > 0
+
+
+async def test_what_the_app_says_itself_stays_and_its_id_does_not(log_output: LogOutput) -> None:
+    app = make_app()
+    own = {"X-Frame-Options": "SAMEORIGIN", "Server-Timing": "db;dur=1", "X-Request-ID": "other"}
+
+    @app.get("/own")
+    async def answer() -> Response:
+        return Response(headers=own)
+
+    response = await get(app, "/own", headers={"X-Request-ID": "abc-1"})
+
+    assert response.headers.get_list("x-request-id") == ["abc-1"]
+    assert response.headers.get_list("x-frame-options") == ["SAMEORIGIN"]
+    assert response.headers["server-timing"].startswith("db;dur=1, app;dur=")
+
+
+async def test_hsts_is_told_on_https_only(log_output: LogOutput) -> None:
+    secure = await get(make_app(), "https://test/")
+    plain = await get(make_app(), "http://test/")
+
+    assert "strict-transport-security" in secure.headers
+    assert "strict-transport-security" not in plain.headers
+
+
 async def test_each_part_can_be_changed(log_output: LogOutput) -> None:
     app = make_app(
         access_log=AccessLog(skip={"/"}), security_headers=SecurityHeaders(frame_options=None)
@@ -325,6 +368,22 @@ def test_one_of_its_middlewares_beside_it_stops_the_start(middleware: Any) -> No
     app.add_middleware(middleware)
 
     refuses_to_start(app, f"{middleware.__name__} was added to 'FastAPI', which setup_app gives")
+
+
+@pytest.mark.parametrize(
+    ("middleware", "message"),
+    [
+        (RequestIdMiddleware, "AccessLogMiddleware is outside of RequestIdMiddleware"),
+        (TimingMiddleware, "TimingMiddleware is in the middleware stack twice"),
+        (SecurityHeadersMiddleware, "SecurityHeadersMiddleware is in the middleware stack twice"),
+    ],
+)
+def test_a_subclass_of_its_middlewares_stops_the_start(middleware: Any, message: str) -> None:
+    subclass: Any = type("Subclass", (middleware,), {})
+    app = make_app()
+    app.add_middleware(subclass)
+
+    refuses_to_start(app, message)
 
 
 def test_what_it_is_told_to_leave_out_may_be_added() -> None:

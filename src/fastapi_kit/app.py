@@ -1,6 +1,6 @@
 """The blocks that surround an app, put together in the right order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from fastapi_kit.middleware import (
     SecurityHeadersMiddleware,
     TimingMiddleware,
 )
+from fastapi_kit.middleware.answer_headers import AnswerHeadersMiddleware
 from fastapi_kit.settings import AppSettings
 from fastapi_kit.settings.base import GUARDED
 
@@ -93,7 +94,7 @@ def setup_app(
 ) -> None:
     """Give an app its request ids, access log, timing, security headers, CORS and error shape.
 
-    From the outside in: request id, access log, timing, security headers, CORS, answers to 413 and
+    From the outside in: request id, timing, security headers, access log, CORS, answers to 413 and
     500, trusted hosts, then the app's own middlewares. The order of calls does not matter: what
     ``app.add_middleware`` adds, before or after, lies inside.
 
@@ -128,8 +129,8 @@ def setup_app(
             "process_time=True needs server_timing=True: one middleware adds both headers"
         )
     cors = _cors_of(settings) if cors is None else cors
-    timing = Middleware(TimingMiddleware, process_time=process_time) if server_timing else None
-    outer = _outer(access_log, timing, security_headers, cors)
+    headers = _headers(security_headers, timing=server_timing, process_time=process_time)
+    outer = _outer(headers, access_log, cors)
     _refuse_doubles(app, outer)
     setattr(app.state, _INSTALLED, True)
     if settings is not None:
@@ -142,21 +143,27 @@ def setup_app(
 
 
 def _outer(
-    access_log: AccessLog | None,
-    timing: Middleware | None,
-    security_headers: SecurityHeaders | None,
-    cors: Cors | None,
+    headers: Iterable[Middleware], access_log: AccessLog | None, cors: Cors | None
 ) -> list[Middleware]:
-    outer: list[Middleware] = [Middleware(RequestIdMiddleware)]
+    outer = [*headers]
     if access_log is not None:
         outer.append(Middleware(AccessLogMiddleware, options=access_log))
-    if timing is not None:
-        outer.append(timing)
-    if security_headers is not None:
-        outer.append(Middleware(SecurityHeadersMiddleware, headers=security_headers))
     if cors is not None:
         outer.append(cors.middleware())
     return outer
+
+
+def _headers(
+    security: SecurityHeaders | None, *, timing: bool, process_time: bool
+) -> Iterator[Middleware]:
+    if timing and security is not None:
+        yield Middleware(AnswerHeadersMiddleware, process_time=process_time, headers=security)
+        return
+    yield Middleware(RequestIdMiddleware)
+    if timing:
+        yield Middleware(TimingMiddleware, process_time=process_time)
+    if security is not None:
+        yield Middleware(SecurityHeadersMiddleware, headers=security)
 
 
 def _cors_of(settings: AppSettings | None) -> Cors | None:
@@ -168,7 +175,8 @@ def _cors_of(settings: AppSettings | None) -> Cors | None:
 
 
 def _refuse_doubles(app: FastAPI, outer: list[Middleware]) -> None:
-    ours: list[object] = [middleware.cls for middleware in outer]
+    # Some are several in one.
+    ours: list[object] = [kind for one in outer for kind in getattr(one.cls, "__mro__", ())]
     for own in app.user_middleware:
         if own.cls in ours:
             name = getattr(own.cls, "__name__", own.cls)
