@@ -120,7 +120,7 @@ class UnderUvicorn:
     def measure(self, size: Size) -> list[Result]:
         """Start all services, and put them under load, again and again.
 
-        All at once, but only one of them runs at a time, for a tenth of a second: what slows the
+        All at once, but only one of them runs at a time, for 30 ms: what slows the
         machine for a while then slows all alike. In turns of a second, the ratios of the rounds
         were spread ten times as widely on a shared machine; left to share the core by the system,
         in slices of a few milliseconds, each found its caches taken by the others.
@@ -204,7 +204,7 @@ PART = UnderUvicorn(
     title="Under uvicorn",
     about=(
         "The same route and apps, each served by a uvicorn process and put under load over a few "
-        f"connections by {tool()}, in turns of a tenth of a second; CPU time of the server process."
+        f"connections by {tool()}, in turns of 30 ms; CPU time of the server process."
     ),
     services=(
         Service(name="bare", app="benchmarks.base_route:bare", lines=0),
