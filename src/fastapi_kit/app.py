@@ -175,7 +175,7 @@ def _cors_of(settings: AppSettings | None) -> Cors | None:
 
 
 def _refuse_doubles(app: FastAPI, outer: list[Middleware]) -> None:
-    # Some are several in one.
+    # AnswerHeadersMiddleware is several in one.
     ours: list[object] = [kind for one in outer for kind in getattr(one.cls, "__mro__", ())]
     for own in app.user_middleware:
         if own.cls in ours:

@@ -20,9 +20,10 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch  # not on Windows, whic
 
 
 class _AccessRecord(logging.LogRecord):
-    """What `Logger.makeRecord` would make, in a fifth of its time.
+    """A record with every attribute, in a fifth of the time that `Logger.makeRecord` takes.
 
-    It asks for the caller's frame, thread, process and task, which say nothing about a request.
+    That asks for the caller's frame, thread, process' name and task, which say nothing about a
+    request; here they are empty, or those of the import.
     """
 
     def __init__(self, message: str, fields: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ class _AccessRecord(logging.LogRecord):
         template = _TEMPLATE
         self.name = ACCESS_LOGGER
         self.msg = message
-        self.args = None
+        self.args = ()
         self.levelname = "INFO"
         self.levelno = logging.INFO
         self.pathname = ""
@@ -50,7 +51,7 @@ class _AccessRecord(logging.LogRecord):
         self.processName = template.processName
         self.process = template.process
         self.taskName = None
-        self.http_access = fields
+        self.http_access = fields  # ACCESS_FIELDS
 
 
 def log_access(message: str, fields: dict[str, Any]) -> None:

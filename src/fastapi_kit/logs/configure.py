@@ -36,10 +36,7 @@ class _KitHandler(logging.StreamHandler[TextIO]):
             formatter = self.formatter
             line = self.format(record) if formatter is None else formatter.format(record)
             stream = self.stream
-            try:
-                stream.write(line + "\n")
-            except UnicodeEncodeError:
-                stream.write(_encodable(line, stream) + "\n")
+            stream.write((line if line.isascii() else _encodable(line, stream)) + "\n")
             stream.flush()
         except Exception:  # noqa: BLE001  # a stream may raise anything
             self.handleError(record)

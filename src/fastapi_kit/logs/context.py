@@ -59,7 +59,7 @@ def add_log_fields(**fields: object) -> None:
     """
     context = current.get()
     if context is not None:
-        # Atomic, as threads of the request may do so at once.
+        # Atomic: of two threads that set a new dict each, one would lose its fields.
         context.__dict__.setdefault("fields", {}).update(loggable(fields))
 
 

@@ -131,7 +131,8 @@ class JsonFormatter(logging.Formatter):
 
     Args:
         encoder: ``"json"`` for what every installation has; ``"orjson"`` for the faster one of the
-            extra ``fast``; ``None`` for orjson where it is installed. They give equal objects.
+            extra ``fast``; ``None`` for orjson where it is installed. What the kit logs gives equal
+            objects by both.
 
     Raises:
         ConfigurationError: The encoder is none of these.
@@ -159,7 +160,7 @@ class JsonFormatter(logging.Formatter):
             encoded = self._dumps(line)
             # ASCII stays whole on any stream, and holds no separator that splits lines (U+2028).
             return encoded.decode() if encoded.isascii() else _to_ascii(line)
-        except (TypeError, ValueError, RecursionError):  # the line holds what JSON cannot
+        except Exception:  # noqa: BLE001  # the line holds what JSON cannot
             return _to_ascii(plain(line))
 
     def _access_line(self, record: logging.LogRecord, access: dict[str, Any]) -> dict[str, Any]:
